@@ -1,0 +1,2 @@
+// Package daemon (placeholder).
+package daemon

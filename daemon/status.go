@@ -1,0 +1,121 @@
+package daemon
+
+import "time"
+
+// StatusPage answers a StatusQuery: what the loop copied out, ready to encode.
+type StatusPage struct {
+	// Total is the number of routers there are.
+	Total   int            `json:"-"`
+	Node    string         `json:"node"`
+	Since   time.Time      `json:"since"`
+	Loop    LoopStatus     `json:"loop"`
+	Routers []RouterStatus `json:"virtual_routers"`
+	Links   []LinkStatus   `json:"interfaces"`
+}
+
+// LoopStatus is the health of the loop itself.
+type LoopStatus struct {
+	// Turns counts wake-ups, Stalls those later than a router could bear.
+	Turns  uint64 `json:"turns"`
+	Stalls uint64 `json:"stalls"`
+	// WorstLateness is the largest delay between a deadline and its turn, in seconds.
+	WorstLateness float64 `json:"worst_lateness_seconds"`
+	// StaleResults counts completions that named an old term, LogDropped lines that did not fit.
+	StaleResults uint64 `json:"stale_results"`
+	LogDropped   uint64 `json:"log_dropped"`
+}
+
+// RouterStatus is one virtual router for status. Durations are seconds; state
+// leaves and counters have the names of the YANG model (RFC 8347) where it has one.
+type RouterStatus struct {
+	Name      string `json:"name"`
+	Interface string `json:"interface"`
+	VRID      uint8  `json:"vrid"`
+	Family    string `json:"family"`
+	State     string `json:"state"`
+	// Fault is the reason for which the router cannot take part now, empty if it can.
+	Fault       string    `json:"fault,omitempty"`
+	FaultDetail string    `json:"fault_detail,omitempty"`
+	Since       time.Time `json:"since"`
+	Cause       string    `json:"cause"`
+	Reason      string    `json:"reason"`
+	Term        uint64    `json:"term"`
+	Yielding    bool      `json:"yielding,omitempty"`
+
+	Priority          uint8   `json:"priority"`
+	EffectivePriority uint8   `json:"effective_priority"`
+	IsOwner           bool    `json:"is_owner"`
+	Preempt           bool    `json:"preempt"`
+	PreemptDelay      float64 `json:"preempt_delay_seconds"`
+	// PreemptIn is the rest of a running preempt delay.
+	PreemptIn     *float64 `json:"preempt_in_seconds,omitempty"`
+	Checksum      string   `json:"checksum"`
+	ChecksumSent  string   `json:"checksum_sent"`
+	PrimaryIPAddr string   `json:"primary_ip_address,omitempty"`
+
+	// Active is who is Active as far as this host knows.
+	Active *ActiveStatus `json:"active,omitempty"`
+
+	AdvertisementInterval float64 `json:"advertisement_interval_seconds"`
+	ActiveAdverInterval   float64 `json:"active_adver_interval_seconds"`
+	SkewTime              float64 `json:"skew_time_seconds"`
+	ActiveDownInterval    float64 `json:"active_down_interval_seconds"`
+	// ActiveDownIn is when Active_Down_Timer fires if nothing is heard (Backup only).
+	ActiveDownIn *float64 `json:"active_down_in_seconds,omitempty"`
+
+	Addresses []AddressStatus   `json:"addresses"`
+	Hooks     []HookStatus      `json:"hooks,omitempty"`
+	Counters  map[string]uint64 `json:"statistics"`
+}
+
+// ActiveStatus is the Active router as last heard.
+type ActiveStatus struct {
+	// Self says that it is this host.
+	Self     bool    `json:"self"`
+	Address  string  `json:"address,omitempty"`
+	Priority uint8   `json:"priority"`
+	Interval float64 `json:"interval_seconds"`
+	Checksum string  `json:"checksum,omitempty"`
+	// HeardAgo is how long ago its last advertisement came, in seconds.
+	HeardAgo float64 `json:"heard_ago_seconds"`
+}
+
+// AddressStatus is one address: wanted and really there are two things.
+type AddressStatus struct {
+	Address    string `json:"address"`
+	Advertised bool   `json:"advertised"`
+	Wanted     bool   `json:"wanted"`
+	Present    bool   `json:"present"`
+	// Restored counts how often somebody removed it and it was put back.
+	Restored uint64 `json:"restored"`
+}
+
+// HookStatus is one hook.
+type HookStatus struct {
+	Name    string `json:"name"`
+	Running bool   `json:"running"`
+	Queued  int    `json:"queued"`
+	Runs    uint64 `json:"runs"`
+	Failed  uint64 `json:"failed"`
+	Skipped uint64 `json:"skipped"`
+	// Last describes the last finished run.
+	LastExit   *int    `json:"last_exit,omitempty"`
+	LastError  string  `json:"last_error,omitempty"`
+	LastTook   float64 `json:"last_took_seconds,omitempty"`
+	LastOutput string  `json:"last_output,omitempty"`
+}
+
+// LinkStatus is one interface and its sockets.
+type LinkStatus struct {
+	Name          string `json:"name"`
+	Index         int    `json:"index"`
+	Up            bool   `json:"up"`
+	Detail        string `json:"detail,omitempty"`
+	Sent          uint64 `json:"sent"`
+	SendErrors    uint64 `json:"send_errors"`
+	LastSendError string `json:"last_send_error,omitempty"`
+	Received      uint64 `json:"received"`
+	KernelDrops   uint64 `json:"kernel_drops"`
+	// Drops counts packets refused before they reached a router, by name.
+	Drops map[string]uint64 `json:"drops,omitempty"`
+}

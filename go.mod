@@ -1,0 +1,3 @@
+module github.com/backbeat-ha/backbeat
+
+go 1.26

@@ -1,0 +1,142 @@
+package vrrp
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Active and the ways out of it: section 6.4.3.
+
+// enterActive advertises first and takes the addresses after: the old Active
+// must have let go before the neighbours are told.
+func (r *Router) enterActive(now time.Duration, why Reason, fx []Effect) []Effect {
+	fx = r.send(r.priority, fx)
+	fx = r.become(now, Active, why, fx)
+	r.counters.ActiveTransitions++
+	r.disarm(timerActiveDown, timerHold)
+	r.resigned, r.grant = netip.Addr{}, 0
+	r.activeInterval = r.spec.Interval // ours now: what our peers wait for
+	r.arm(timerAdver, onGrid(now+r.spec.Interval))
+	return append(fx, Effect{Kind: Hold, Term: r.term}, Effect{Kind: Announce, Term: r.term})
+}
+
+func (r *Router) activeReceived(now time.Duration, e *Received, fx []Effect) []Effect {
+	a := &e.Advert
+	if r.yielding {
+		return r.yieldReceived(now, e, fx)
+	}
+	if r.timers[timerListen] != Never {
+		return r.listenReceived(now, e, fx)
+	}
+	switch {
+	case a.Priority == PriorityStop:
+		return r.answer(now, fx)
+	case a.Priority > r.priority:
+		return r.stepDown(now, e, CauseHigherPriority, fx)
+	case a.Priority == r.priority && e.Src.Compare(r.source) > 0:
+		// netip compares as unsigned integers in network byte order, as 6.4.3 asks.
+		return r.stepDown(now, e, CauseHigherAddress, fx)
+	}
+	r.counters.LowerDiscarded++
+	fx = append(fx, r.tell(NoticeLowerActive, e))
+	fx = r.answer(now, fx)
+	if now-r.repeated >= repeatGap {
+		r.repeated = now
+		fx = append(fx, Effect{Kind: Announce, Term: r.term, Repeat: true})
+	}
+	return fx
+}
+
+func (r *Router) stepDown(now time.Duration, e *Received, cause Cause, fx []Effect) []Effect {
+	r.remember(e)
+	r.activeInterval = e.Advert.Interval
+	return r.enterBackup(now, e.At, r.evidence(now, Reason{Cause: cause}), fx)
+}
+
+// answer advertises at once, at most once per answerGap, and restarts Adver_Timer.
+func (r *Router) answer(now time.Duration, fx []Effect) []Effect {
+	if now-r.answered < min(answerGap, r.spec.Interval/2) {
+		return fx
+	}
+	r.answered = now
+	r.arm(timerAdver, onGrid(now+r.spec.Interval))
+	return r.send(r.priority, fx)
+}
+
+func (r *Router) activeTimeout(now time.Duration, fx []Effect) []Effect {
+	if r.due(timerLinger, now) {
+		return r.leave(now, r.evidence(now, Reason{Cause: CauseYielded, Detail: r.leaving.Detail}), fx)
+	}
+	if r.due(timerYield, now) {
+		return r.leave(now, Reason{Cause: CauseNobodyTookOver, Timer: r.yieldWait(), Detail: r.leaving.Detail}, fx)
+	}
+	if r.due(timerListen, now) {
+		r.disarm(timerListen)
+		r.arm(timerAdver, onGrid(now+r.spec.Interval))
+		fx = r.send(r.priority, fx)
+		return append(fx, Effect{Kind: Tell, Notice: Notice{Kind: NoticeResumed}},
+			Effect{Kind: Announce, Term: r.term})
+	}
+	if r.due(timerAdver, now) {
+		// On the grid of the last deadline, not of now: a late wake-up does not
+		// shift the schedule. Slots that have passed are not made up for.
+		next := r.timers[timerAdver] + r.spec.Interval
+		if behind := now - next; behind >= 0 {
+			next += (behind/r.spec.Interval + 1) * r.spec.Interval
+		}
+		r.arm(timerAdver, next)
+		fx = r.send(r.priority, fx)
+	}
+	return fx
+}
+
+func (r *Router) onShutdown(now time.Duration, e Shutdown, fx []Effect) []Effect {
+	r.stopped, r.leaving = true, e
+	why := Reason{Cause: e.Cause, Detail: e.Detail}
+	switch {
+	case r.state == Initialize:
+		return fx
+	case r.state == Backup:
+		return r.leave(now, why, fx)
+	case r.yielding && e.Yield:
+		return fx
+	}
+	if !r.yielding {
+		fx = r.send(PriorityStop, fx)
+	}
+	if !e.Yield {
+		return r.leave(now, why, fx)
+	}
+	r.yielding = true
+	r.disarm(timerAdver, timerListen)
+	r.arm(timerYield, now+r.yieldWait())
+	return append(fx, Effect{Kind: Tell, Notice: Notice{Kind: NoticeYielding, Interval: r.yieldWait()}})
+}
+
+func (r *Router) yieldWait() time.Duration { return min(r.spec.Interval+yieldSlack, yieldMax) }
+
+// yieldReceived waits for the successor. Another router that gives up is none.
+func (r *Router) yieldReceived(now time.Duration, e *Received, fx []Effect) []Effect {
+	if e.Advert.Priority == PriorityStop {
+		return fx
+	}
+	r.remember(e)
+	if r.timers[timerLinger] == Never {
+		r.arm(timerLinger, now+linger)
+	}
+	return fx
+}
+
+// leave goes to Initialize from anywhere.
+func (r *Router) leave(now time.Duration, why Reason, fx []Effect) []Effect {
+	wasActive := r.state == Active
+	fx = r.become(now, Initialize, why, fx)
+	r.yielding = false
+	for t := range r.timers {
+		r.timers[t] = Never
+	}
+	if wasActive {
+		fx = append(fx, Effect{Kind: Release, Term: r.term})
+	}
+	return fx
+}

@@ -1,0 +1,105 @@
+package vrrp
+
+import (
+	"slices"
+	"time"
+)
+
+// What the RFC does not define: our own stalls and changes from outside.
+
+// onStall handles our own absence. An Active that was away for longer than a
+// Backup waits listens for one interval before it speaks again; a Backup waits
+// one more interval and skew before it believes in the silence. (The design
+// grants one skew; at priority 254 that is 8 ms at T = 1 s, in which no Active
+// could have been heard, so an interval is added.)
+func (r *Router) onStall(now time.Duration, e Stall, fx []Effect) []Effect {
+	if r.state == Initialize || e.Late < r.downInterval() {
+		return fx
+	}
+	r.counters.Stalls++
+	tell := Effect{Kind: Tell, Notice: Notice{Kind: NoticeStalled, Interval: e.Late}}
+	switch {
+	case r.state == Backup:
+		r.grant = now + r.activeInterval + r.skewTime()
+		r.arm(timerActiveDown, max(r.timers[timerActiveDown], r.grant))
+	case r.yielding:
+		return fx
+	default:
+		r.stalled = e.Late
+		r.disarm(timerAdver)
+		r.arm(timerListen, now+r.spec.Interval)
+	}
+	return append(fx, tell)
+}
+
+// listenReceived: whoever is heard after our stall took over in it. It is left
+// to Backup's rules, preemption included, whether that should change again.
+func (r *Router) listenReceived(now time.Duration, e *Received, fx []Effect) []Effect {
+	if e.Advert.Priority == PriorityStop {
+		return fx
+	}
+	r.remember(e)
+	r.activeInterval = e.Advert.Interval
+	why := r.evidence(now, Reason{Cause: CauseReplacedInStall})
+	why.Silence = r.stalled
+	return r.enterBackup(now, e.At, why, fx)
+}
+
+func (r *Router) onPriority(now time.Duration, e SetPriority, fx []Effect) []Effect {
+	if r.spec.Priority == PriorityOwner {
+		return fx
+	}
+	return r.setPriority(now, min(max(e.Priority, 1), 254), fx)
+}
+
+// setPriority takes over a new effective priority: an Active says so at once,
+// a Backup's running timer moves by the difference of the skews.
+func (r *Router) setPriority(now time.Duration, p uint8, fx []Effect) []Effect {
+	if p == r.priority {
+		return fx
+	}
+	before := r.skewTime()
+	r.priority = p
+	switch r.state {
+	case Backup:
+		r.arm(timerActiveDown, max(r.timers[timerActiveDown]+r.skewTime()-before, now))
+	case Active:
+		if !r.yielding && r.timers[timerListen] == Never {
+			r.arm(timerAdver, onGrid(now+r.spec.Interval))
+			fx = r.send(p, fx)
+		}
+	}
+	return fx
+}
+
+// onConfigure applies a reload. What did not change has no effect at all.
+func (r *Router) onConfigure(now time.Duration, e Configure, fx []Effect) []Effect {
+	old := r.spec
+	r.spec = e.Spec
+	if old.Interval != e.Spec.Interval {
+		switch r.state {
+		case Initialize:
+			r.activeInterval = e.Spec.Interval
+		case Backup:
+			if !r.heard.Src.IsValid() { // nothing learned yet: ours is the guess
+				r.activeInterval = e.Spec.Interval
+				r.arm(timerActiveDown, max(now, r.since+r.downInterval()))
+			}
+		case Active:
+			r.activeInterval = e.Spec.Interval
+			if r.timers[timerAdver] != Never {
+				r.arm(timerAdver, min(r.timers[timerAdver], onGrid(now+e.Spec.Interval)))
+			}
+		}
+	}
+	if old.PreemptDelay != e.Spec.PreemptDelay || !r.preempts() {
+		r.disarm(timerHold)
+	}
+	if old.Priority != e.Spec.Priority {
+		fx = r.setPriority(now, e.Spec.Priority, fx)
+	}
+	if r.state == Active && !slices.Equal(old.Addresses, e.Spec.Addresses) && !r.yielding {
+		fx = append(fx, Effect{Kind: Hold, Term: r.term}, Effect{Kind: Announce, Term: r.term})
+	}
+	return fx
+}

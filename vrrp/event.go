@@ -1,0 +1,181 @@
+package vrrp
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Event is something that happened to a Router. The set is closed.
+type Event interface{ event() }
+
+// Received is an advertisement that passed ParseIP, the VRID lookup and
+// Validate. It is handed over by pointer and not kept: the caller may use one
+// value for all packets.
+type Received struct {
+	Advert Advert
+	Src    netip.Addr
+	Form   ChecksumForm
+	// At is when the kernel received it; not later than the now of the Step.
+	At time.Duration
+}
+
+// Timeout says that time has passed. What is due happens; if nothing is due,
+// nothing does, so a spurious one is harmless.
+type Timeout struct{}
+
+// LinkState is the level of everything the router needs from its host. With
+// FaultNone, Source is the address to send from: the interface's primary IPv4
+// address or its own link-local IPv6 address, never a virtual one.
+type LinkState struct {
+	Fault  Fault
+	Detail string
+	Source netip.Addr
+}
+
+// SetPriority changes the effective priority. It is clamped to 1–254: 0 is
+// reserved, 255 comes from ownership only, and an owner ignores the event.
+type SetPriority struct{ Priority uint8 }
+
+// Configure replaces the configuration of a running router. VRID and Family
+// must be those it has: another VRID is another router.
+type Configure struct{ Spec Spec }
+
+// Shutdown ends the router's part in the election for good. With Yield, an
+// Active says goodbye first and keeps its addresses until the successor has
+// been heard or the wait is over; without, it leaves at once.
+type Shutdown struct {
+	Yield  bool
+	Cause  Cause // CauseShutdown or CauseRemoved
+	Detail string
+}
+
+// Stall says that the loop did not run for Late, although something was due.
+// It comes before the packets that piled up meanwhile.
+type Stall struct{ Late time.Duration }
+
+func (*Received) event()   {}
+func (Timeout) event()     {}
+func (LinkState) event()   {}
+func (SetPriority) event() {}
+func (Configure) event()   {}
+func (Shutdown) event()    {}
+func (Stall) event()       {}
+
+// EffectKind is what should happen in the world.
+type EffectKind uint8
+
+// The effects, carried out in the order in which Step returned them.
+const (
+	// Send one advertisement with Effect.Priority.
+	Send EffectKind = iota
+	// Become: the state changed From → To for Reason; Term is the new term.
+	Become
+	// Hold: the addresses are wanted from now on.
+	Hold
+	// Release: they are not.
+	Release
+	// Announce the addresses to the neighbours, once they are really there.
+	Announce
+	// Tell: something worth a line in the log, rate limited, without a transition.
+	Tell
+)
+
+// String returns the kind's name as transcripts print it.
+func (k EffectKind) String() string {
+	switch k {
+	case Send:
+		return "send"
+	case Become:
+		return "become"
+	case Hold:
+		return "hold"
+	case Release:
+		return "release"
+	case Announce:
+		return "announce"
+	case Tell:
+		return "tell"
+	default:
+		return "effect?"
+	}
+}
+
+// Effect is one thing to do. It is plain data: printable, comparable.
+type Effect struct {
+	Kind EffectKind
+	// Priority of the advertisement to send.
+	Priority uint8
+	// From, To, Reason and Term describe a transition. Term is set on Hold,
+	// Release and Announce as well: completions carry it back.
+	From, To State
+	Term     uint64
+	Reason   Reason
+	// Repeat says that an Announce only repeats what neighbours should know:
+	// one paced round instead of the full schedule.
+	Repeat bool
+	Notice Notice
+}
+
+// NoticeKind names something worth telling that is no transition.
+type NoticeKind uint8
+
+// The notices.
+const (
+	NoticeNone NoticeKind = iota
+	// NoticeInterval: a peer advertises another interval (RFC 9568 7.1: log, never drop).
+	NoticeInterval
+	// NoticeAddressList: a peer advertises other addresses (7.1).
+	NoticeAddressList
+	// NoticeOwnerConflict: a second router claims priority 255 (erratum 8298).
+	NoticeOwnerConflict
+	// NoticeDuplicateSource: a peer sends from our address.
+	NoticeDuplicateSource
+	// NoticeChecksumForm: "auto" now sends the form the peer sends.
+	NoticeChecksumForm
+	// NoticeChecksumMixed: peers use both forms; no single form can serve them all.
+	NoticeChecksumMixed
+	// NoticeLowerActive: we are Active and heard a worse one: two Actives until it hears us.
+	NoticeLowerActive
+	// NoticeStalled: we did not run for longer than the down interval.
+	NoticeStalled
+	// NoticeResumed: after a stall nobody was heard; Active again in word and deed.
+	NoticeResumed
+	// NoticeYielding: said goodbye, waiting for the successor.
+	NoticeYielding
+
+	// NumNotices is the length of a table indexed by NoticeKind.
+	NumNotices
+)
+
+var noticeNames = [NumNotices]string{
+	NoticeNone:            "none",
+	NoticeInterval:        "interval-mismatch",
+	NoticeAddressList:     "address-list-mismatch",
+	NoticeOwnerConflict:   "owner-conflict",
+	NoticeDuplicateSource: "duplicate-source",
+	NoticeChecksumForm:    "checksum-form-learned",
+	NoticeChecksumMixed:   "checksum-forms-mixed",
+	NoticeLowerActive:     "lower-priority-active",
+	NoticeStalled:         "stalled",
+	NoticeResumed:         "resumed",
+	NoticeYielding:        "yielding",
+}
+
+// String returns the stable name.
+func (k NoticeKind) String() string {
+	if k < NumNotices {
+		return noticeNames[k]
+	}
+	return "unknown-notice"
+}
+
+// Notice is a NoticeKind with its evidence.
+type Notice struct {
+	Kind         NoticeKind
+	Peer         netip.Addr
+	PeerPriority uint8
+	// Interval is the peer's interval (NoticeInterval), the length of the
+	// stall (NoticeStalled) or the longest wait (NoticeYielding).
+	Interval time.Duration
+	Form     ChecksumForm
+}

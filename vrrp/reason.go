@@ -1,0 +1,213 @@
+package vrrp
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+)
+
+// Cause is why a transition happened. No transition without one.
+type Cause uint8
+
+// The causes.
+const (
+	// CauseNone: nothing has happened yet.
+	CauseNone Cause = iota
+	// CauseStartup: the interface and the source address are usable; listen first.
+	CauseStartup
+	// CauseOwnerStartup: as CauseStartup, for the address owner, who does not wait.
+	CauseOwnerStartup
+	// CauseNoResponse: Active_Down_Timer fired in silence.
+	CauseNoResponse
+	// CauseResigned: the Active sent priority 0 and Skew_Time passed.
+	CauseResigned
+	// CausePreempted: Active_Down_Timer fired while a worse Active went on advertising.
+	CausePreempted
+	// CausePreemptHold: the preempt delay ran out while a worse Active went on advertising.
+	CausePreemptHold
+	// CauseHigherPriority: an advertisement of higher priority was heard.
+	CauseHigherPriority
+	// CauseHigherAddress: one of equal priority and higher source address was heard.
+	CauseHigherAddress
+	// CauseReplacedInStall: we did not run for longer than the down interval, and somebody took over.
+	CauseReplacedInStall
+	// CauseShutdown: asked to stop.
+	CauseShutdown
+	// CauseYielded: asked to stop, and the successor has been heard.
+	CauseYielded
+	// CauseNobodyTookOver: asked to stop, and no successor was heard in time.
+	CauseNobodyTookOver
+	// CauseInterfaceMissing: there is no such interface.
+	CauseInterfaceMissing
+	// CauseInterfaceDown: the interface is down or has no carrier.
+	CauseInterfaceDown
+	// CauseNoPrimaryAddress: the interface has no address to send from.
+	CauseNoPrimaryAddress
+	// CauseSocket: the sockets for advertisements could not be opened.
+	CauseSocket
+	// CauseRemoved: a reload removed the virtual router or changed what it is.
+	CauseRemoved
+
+	numCauses
+)
+
+var causeNames = [numCauses]string{
+	CauseNone:             "none",
+	CauseStartup:          "startup",
+	CauseOwnerStartup:     "owner-startup",
+	CauseNoResponse:       "no-response",
+	CauseResigned:         "active-resigned",
+	CausePreempted:        "preempted",
+	CausePreemptHold:      "preempt-hold-timeout",
+	CauseHigherPriority:   "higher-priority",
+	CauseHigherAddress:    "higher-address",
+	CauseReplacedInStall:  "replaced-in-stall",
+	CauseShutdown:         "shutdown",
+	CauseYielded:          "yielded",
+	CauseNobodyTookOver:   "nobody-took-over",
+	CauseInterfaceMissing: "interface-missing",
+	CauseInterfaceDown:    "interface-down",
+	CauseNoPrimaryAddress: "no-primary-ip-address",
+	CauseSocket:           "socket-error",
+	CauseRemoved:          "removed",
+}
+
+// String returns the stable name used in JSON and in hooks.
+func (c Cause) String() string {
+	if c < numCauses {
+		return causeNames[c]
+	}
+	return fmt.Sprintf("Cause(%d)", uint8(c))
+}
+
+// Reason is a cause with its evidence: what was heard, from whom, and which
+// timer said so. Fields that do not apply are zero.
+type Reason struct {
+	Cause Cause
+	// Priority is our own effective priority at that moment.
+	Priority uint8
+	// Peer and PeerPriority are the other router's, as last heard.
+	Peer         netip.Addr
+	PeerPriority uint8
+	// Silence is the time since the last accepted advertisement, or since startup.
+	Silence time.Duration
+	// Timer is the length of the timer that fired.
+	Timer time.Duration
+	// Detail is free text from whoever caused it ("SIGTERM").
+	Detail string
+}
+
+// String is the reason as a sentence for a person.
+func (r Reason) String() string {
+	var b strings.Builder
+	r.describe(&b)
+	if r.Detail != "" {
+		fmt.Fprintf(&b, " (%s)", r.Detail)
+	}
+	return b.String()
+}
+
+func (r Reason) describe(b *strings.Builder) {
+	peer := func() string {
+		if !r.Peer.IsValid() {
+			return "an unknown peer"
+		}
+		return fmt.Sprintf("%s (priority %d)", r.Peer, r.PeerPriority)
+	}
+	switch r.Cause {
+	case CauseNone:
+		b.WriteString("not started yet")
+	case CauseStartup:
+		fmt.Fprintf(b, "started; listening for an Active for %s", short(r.Timer))
+	case CauseOwnerStartup:
+		b.WriteString("started as owner of the addresses (priority 255)")
+	case CauseNoResponse:
+		if r.Peer.IsValid() {
+			fmt.Fprintf(b, "nothing heard from %s for %s (Active_Down_Interval %s)", peer(), short(r.Silence), short(r.Timer))
+		} else {
+			fmt.Fprintf(b, "no Active heard for %s since startup (Active_Down_Interval %s)", short(r.Silence), short(r.Timer))
+		}
+	case CauseResigned:
+		fmt.Fprintf(b, "%s gave up (priority 0) and nobody better took over within %s", r.Peer, short(r.Timer))
+	case CausePreempted:
+		fmt.Fprintf(b, "preempting %s with priority %d", peer(), r.Priority)
+	case CausePreemptHold:
+		fmt.Fprintf(b, "preempting %s with priority %d after preempt_delay %s", peer(), r.Priority, short(r.Timer))
+	case CauseHigherPriority:
+		fmt.Fprintf(b, "%s is better than our priority %d", peer(), r.Priority)
+	case CauseHigherAddress:
+		fmt.Fprintf(b, "%s has our priority and the higher address", peer())
+	case CauseReplacedInStall:
+		fmt.Fprintf(b, "this host did not run for %s and %s took over meanwhile", short(r.Silence), peer())
+	case CauseShutdown:
+		b.WriteString("asked to stop")
+	case CauseYielded:
+		fmt.Fprintf(b, "asked to stop; %s has taken over", peer())
+	case CauseNobodyTookOver:
+		fmt.Fprintf(b, "asked to stop; nobody took over within %s", short(r.Timer))
+	case CauseInterfaceMissing:
+		b.WriteString("the interface does not exist")
+	case CauseInterfaceDown:
+		b.WriteString("the interface is down")
+	case CauseNoPrimaryAddress:
+		b.WriteString("the interface has no address to send from")
+	case CauseSocket:
+		b.WriteString("the advertisement sockets could not be opened")
+	case CauseRemoved:
+		b.WriteString("removed or replaced by a reload")
+	default:
+		b.WriteString(r.Cause.String())
+	}
+}
+
+// short rounds a duration to what a person reads: microseconds below 10 ms,
+// tenths of milliseconds above.
+func short(d time.Duration) string {
+	if d < 10*time.Millisecond {
+		return d.Round(time.Microsecond).String()
+	}
+	return d.Round(100 * time.Microsecond).String()
+}
+
+// Fault is why a router cannot take part, as a level and not as an event: it is
+// computed from what is true now, never counted up and down.
+type Fault uint8
+
+// The faults, in the order in which they hide each other.
+const (
+	FaultNone Fault = iota
+	FaultInterfaceMissing
+	FaultInterfaceDown
+	FaultNoPrimaryAddress
+	FaultSocket
+	// FaultPending: the kernel's view has not arrived yet.
+	FaultPending
+)
+
+// String returns the stable name.
+func (f Fault) String() string {
+	switch f {
+	case FaultNone:
+		return "none"
+	case FaultPending:
+		return "pending"
+	default:
+		return f.cause().String()
+	}
+}
+
+func (f Fault) cause() Cause {
+	switch f {
+	case FaultInterfaceMissing:
+		return CauseInterfaceMissing
+	case FaultInterfaceDown:
+		return CauseInterfaceDown
+	case FaultNoPrimaryAddress:
+		return CauseNoPrimaryAddress
+	case FaultSocket:
+		return CauseSocket
+	default:
+		return CauseNone
+	}
+}

@@ -1,0 +1,91 @@
+package vrrp
+
+import (
+	"net/netip"
+	"time"
+)
+
+// View is a copy of everything a Router knows, for status and tests. It shares
+// no memory with the Router except the address list of the Spec, which nobody changes.
+type View struct {
+	Spec     Spec
+	State    State
+	Term     uint64
+	Priority uint8 // effective
+	Owner    bool
+	Source   netip.Addr
+	Fault    Fault
+	// FaultDetail says more about the fault, if anything is known.
+	FaultDetail string
+	Reason      Reason
+	// Since is the instant of the last transition, Started that of leaving Initialize.
+	Since, Started time.Duration
+	Heard          Heard
+	// ActiveInterval is Active_Adver_Interval; SkewTime and ActiveDownInterval follow from it.
+	ActiveInterval, SkewTime, ActiveDownInterval time.Duration
+	// AdverDue, DownDue and HoldDue are when the timers fire, or Never.
+	AdverDue, DownDue, HoldDue time.Duration
+	// Form is the checksum form sent (IPv4).
+	Form     ChecksumForm
+	Yielding bool
+	Stopped  bool
+	Counters Counters
+}
+
+// View returns the copy.
+func (r *Router) View() View {
+	return View{
+		Spec: r.spec, State: r.state, Term: r.term, Priority: r.priority,
+		Owner: r.priority == PriorityOwner, Source: r.source,
+		Fault: r.fault, FaultDetail: r.detail, Reason: r.reason,
+		Since: r.since, Started: r.started, Heard: r.heard,
+		ActiveInterval: r.activeInterval, SkewTime: r.skewTime(), ActiveDownInterval: r.downInterval(),
+		AdverDue: r.timers[timerAdver], DownDue: r.timers[timerActiveDown], HoldDue: r.timers[timerHold],
+		Form: r.Form(), Yielding: r.yielding, Stopped: r.stopped, Counters: r.counters,
+	}
+}
+
+// State returns the state.
+func (r *Router) State() State { return r.state }
+
+// Term returns the number of transitions so far. Everything asynchronous that
+// is done for a transition carries its term back.
+func (r *Router) Term() uint64 { return r.term }
+
+// Spec returns the configuration in force.
+func (r *Router) Spec() Spec { return r.spec }
+
+// Source returns the address adverts are sent from; invalid before the first good LinkState.
+func (r *Router) Source() netip.Addr { return r.source }
+
+// Priority returns the effective priority.
+func (r *Router) Priority() uint8 { return r.priority }
+
+// DownInterval returns Active_Down_Interval as it stands. The daemon compares its
+// own lateness with it (Stall).
+func (r *Router) DownInterval() time.Duration { return r.downInterval() }
+
+// Stopped reports whether the router has been shut down and has left: nothing
+// will come from it any more.
+func (r *Router) Stopped() bool { return r.stopped && r.state == Initialize }
+
+// Refuse counts a packet that Validate dropped for this router.
+func (r *Router) Refuse(d Drop) { r.counters.Refuse(d) }
+
+// Form returns the checksum form to send. For IPv6 there is only one.
+func (r *Router) Form() ChecksumForm {
+	switch {
+	case r.spec.Family == IPv6 || r.spec.Checksum == ChecksumRFC5798:
+		return WithPseudoHeader
+	case r.spec.Checksum == ChecksumAuto && r.learned != FormUnknown:
+		return r.learned
+	default:
+		return MessageOnly
+	}
+}
+
+// Advert returns the advertisement the router sends at a priority. The address
+// list is shared, not copied.
+func (r *Router) Advert(priority uint8) Advert {
+	return Advert{VRID: r.spec.VRID, Priority: priority, Interval: r.spec.Interval, Addresses: r.spec.Addresses}
+}
