@@ -3,7 +3,6 @@ package daemon
 import (
 	"net/netip"
 	"slices"
-	"time"
 
 	"github.com/backbeat-ha/backbeat/actions"
 	"github.com/backbeat-ha/backbeat/vrrp"
@@ -31,18 +30,8 @@ type RouterConfig struct {
 	// Owner says that the addresses are the interface's own (priority 255):
 	// they are never removed when they were there before us.
 	Owner    bool
-	Announce AnnounceSpec
+	Announce actions.AnnounceSpec
 	Hooks    []actions.HookSpec
-}
-
-// AnnounceSpec is the schedule of gratuitous ARP and unsolicited NA after a
-// transition to Active.
-type AnnounceSpec struct {
-	// Repeat is how many rounds follow the first one, Delay apart.
-	Repeat int
-	Delay  time.Duration
-	// Refresh is the period of the slow re-announcement while Active; 0 switches it off.
-	Refresh time.Duration
 }
 
 // Equal reports whether two configurations of a router are the same in every respect.
