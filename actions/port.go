@@ -39,6 +39,9 @@ type Applied struct {
 	Took time.Duration
 	// Err is empty, or what could not be done, all of it.
 	Err string
+	// Note is empty, or what people should know although nothing failed ("… was
+	// there already and is not ours", "the ledger could not be written").
+	Note string
 }
 
 // Restored tells that somebody removed a wanted address and it is back.

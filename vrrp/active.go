@@ -10,7 +10,7 @@ import (
 // enterActive advertises first and takes the addresses after: the old Active
 // must have let go before the neighbours are told.
 func (r *Router) enterActive(now time.Duration, why Reason, fx []Effect) []Effect {
-	fx = r.send(r.priority, fx)
+	fx = r.send(now, r.priority, fx)
 	fx = r.become(now, Active, why, fx)
 	r.counters.ActiveTransitions++
 	r.disarm(timerActiveDown, timerHold)
@@ -60,7 +60,7 @@ func (r *Router) answer(now time.Duration, fx []Effect) []Effect {
 	}
 	r.answered = now
 	r.arm(timerAdver, onGrid(now+r.spec.Interval))
-	return r.send(r.priority, fx)
+	return r.send(now, r.priority, fx)
 }
 
 func (r *Router) activeTimeout(now time.Duration, fx []Effect) []Effect {
@@ -73,7 +73,7 @@ func (r *Router) activeTimeout(now time.Duration, fx []Effect) []Effect {
 	if r.due(timerListen, now) {
 		r.disarm(timerListen)
 		r.arm(timerAdver, onGrid(now+r.spec.Interval))
-		fx = r.send(r.priority, fx)
+		fx = r.send(now, r.priority, fx)
 		return append(fx, Effect{Kind: Tell, Notice: Notice{Kind: NoticeResumed}},
 			Effect{Kind: Announce, Term: r.term})
 	}
@@ -85,7 +85,7 @@ func (r *Router) activeTimeout(now time.Duration, fx []Effect) []Effect {
 			next += (behind/r.spec.Interval + 1) * r.spec.Interval
 		}
 		r.arm(timerAdver, next)
-		fx = r.send(r.priority, fx)
+		fx = r.send(now, r.priority, fx)
 	}
 	return fx
 }
@@ -102,7 +102,7 @@ func (r *Router) onShutdown(now time.Duration, e Shutdown, fx []Effect) []Effect
 		return fx
 	}
 	if !r.yielding {
-		fx = r.send(PriorityStop, fx)
+		fx = r.send(now, PriorityStop, fx)
 	}
 	if !e.Yield {
 		return r.leave(now, why, fx)

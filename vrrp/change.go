@@ -7,29 +7,29 @@ import (
 
 // What the RFC does not define: our own stalls and changes from outside.
 
-// onStall handles our own absence. An Active that was away for longer than a
-// Backup waits listens for one interval before it speaks again; a Backup waits
-// one more interval and skew before it believes in the silence. (The design
-// grants one skew; at priority 254 that is 8 ms at T = 1 s, in which no Active
-// could have been heard, so an interval is added.)
+// onStall handles our own absence. An Active whose last advertisement is older
+// than Active_Down_Interval must expect to have been replaced: it listens for
+// one interval before it speaks again. A Backup that was late by an interval
+// or more does not trust the silence: the adverts may be stuck in a network
+// card that slept as we did, so it waits one more interval and skew.
+//
+// The design grants a Backup one skew after a stall of Active_Down_Interval. At
+// priority 254 a skew is 8 ms at T = 1 s, in which no Active could be heard,
+// and a stall of 2.9 intervals is as blinding as one of 3.1; see ARCHITECTURE.md.
 func (r *Router) onStall(now time.Duration, e Stall, fx []Effect) []Effect {
-	if r.state == Initialize || e.Late < r.downInterval() {
+	switch {
+	case r.state == Backup && e.Late >= r.activeInterval:
+		r.grant = now + r.activeInterval + r.skewTime()
+		r.arm(timerActiveDown, max(r.timers[timerActiveDown], r.grant))
+	case r.state == Active && !r.yielding && now-r.sent >= r.downInterval():
+		r.stalled = now - r.sent
+		r.disarm(timerAdver)
+		r.arm(timerListen, now+r.spec.Interval)
+	default:
 		return fx
 	}
 	r.counters.Stalls++
-	tell := Effect{Kind: Tell, Notice: Notice{Kind: NoticeStalled, Interval: e.Late}}
-	switch {
-	case r.state == Backup:
-		r.grant = now + r.activeInterval + r.skewTime()
-		r.arm(timerActiveDown, max(r.timers[timerActiveDown], r.grant))
-	case r.yielding:
-		return fx
-	default:
-		r.stalled = e.Late
-		r.disarm(timerAdver)
-		r.arm(timerListen, now+r.spec.Interval)
-	}
-	return append(fx, tell)
+	return append(fx, Effect{Kind: Tell, Notice: Notice{Kind: NoticeStalled, Interval: e.Late}})
 }
 
 // listenReceived: whoever is heard after our stall took over in it. It is left
@@ -66,7 +66,7 @@ func (r *Router) setPriority(now time.Duration, p uint8, fx []Effect) []Effect {
 	case Active:
 		if !r.yielding && r.timers[timerListen] == Never {
 			r.arm(timerAdver, onGrid(now+r.spec.Interval))
-			fx = r.send(p, fx)
+			fx = r.send(now, p, fx)
 		}
 	}
 	return fx

@@ -66,8 +66,9 @@ type Router struct {
 	resigned netip.Addr // who sent priority 0 last, while its Skew_Time runs
 	grant    time.Duration
 	learned  ChecksumForm
-	answered time.Duration
-	repeated time.Duration
+	sent     time.Duration // our last advertisement
+	answered time.Duration // our last immediate one
+	repeated time.Duration // our last repeated announcement
 
 	counters Counters
 }
@@ -143,7 +144,8 @@ func (r *Router) become(now time.Duration, to State, why Reason, fx []Effect) []
 	return append(fx, Effect{Kind: Become, From: from, To: to, Term: r.term, Reason: why})
 }
 
-func (r *Router) send(priority uint8, fx []Effect) []Effect {
+func (r *Router) send(now time.Duration, priority uint8, fx []Effect) []Effect {
+	r.sent = now
 	r.counters.AdvertisementSent++
 	if priority == PriorityStop {
 		r.counters.PriorityZeroSent++

@@ -32,6 +32,9 @@ type View struct {
 	Counters Counters
 }
 
+// Stalls returns how many stalls concerned this router.
+func (r *Router) Stalls() uint64 { return r.counters.Stalls }
+
 // View returns the copy.
 func (r *Router) View() View {
 	return View{

@@ -1,0 +1,160 @@
+package run
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os/exec"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/backbeat-ha/backbeat/actions"
+)
+
+// searchPath is the PATH of every command: Debian's for root.
+const searchPath = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+// do runs one job to its end. It always returns: a process that cannot even be
+// killed is left behind, reaped whenever it does end, and reported.
+func (r *Runner) do(job actions.HookJob) actions.HookDone {
+	began := time.Now()
+	done := actions.HookDone{Router: job.Router, Job: job.Job, Exit: -1}
+	out := new(tail)
+	cmd, err := r.start(job, out)
+	if err != nil {
+		done.Took, done.Err = time.Since(began), err.Error()
+		return done
+	}
+	timeout := job.Spec.Timeout
+	if timeout <= 0 {
+		timeout = defaultTimeout
+	}
+	ended, why := r.supervise(cmd.Process.Pid, timeout)
+	done.Took = time.Since(began)
+	select {
+	case <-ended:
+		r.reap(cmd)
+		done.Exit, done.Err = outcome(cmd.ProcessState, why)
+	default:
+		go func() {
+			<-ended
+			r.reap(cmd)
+		}()
+		done.Err = fmt.Sprintf("%s, and process %d cannot be killed: it is stuck in the kernel (ps shows D), "+
+			"or the daemon lacks CAP_KILL for its user", why, cmd.Process.Pid)
+	}
+	done.Output = out.String()
+	return done
+}
+
+// start checks who may run what and starts it. The errors are sentences for
+// people that name the command, the cause and what to do.
+func (r *Runner) start(job actions.HookJob, out *tail) (*exec.Cmd, error) {
+	if len(job.Spec.Command) == 0 {
+		return nil, errors.New("no command: give the hook a command")
+	}
+	path := job.Spec.Command[0]
+	who, err := lookup(job.Spec.User)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.verify(path, who); err != nil {
+		return nil, err
+	}
+	cred, err := who.credential()
+	if err != nil {
+		return nil, err
+	}
+	cmd := &exec.Cmd{
+		Path:   path,
+		Args:   job.Spec.Command,
+		Env:    environment(who, job.Env),
+		Dir:    "/",
+		Stdout: out,
+		Stderr: out, // the same writer: one pipe, so the order is the command's
+		// Closes our ends of the pipes if somebody else holds the others.
+		WaitDelay:   r.holdout,
+		SysProcAttr: &syscall.SysProcAttr{Setpgid: true, Credential: cred},
+	}
+	if len(job.Stdin) > 0 {
+		// os/exec tolerates EPIPE: a command need not read what it is told.
+		cmd.Stdin = bytes.NewReader(job.Stdin)
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, explain(path, who, err)
+	}
+	lower(cmd.Process.Pid)
+	return cmd, nil
+}
+
+// environment is all the environment a command gets. What the job brings wins.
+func environment(who account, env []string) []string {
+	all := []string{searchPath, "LANG=C.UTF-8", "HOME=" + who.home, "USER=" + who.name}
+	return append(all, env...)
+}
+
+// supervise waits for the end of a command. It returns a channel that is closed
+// once the process has ended (but is not reaped yet), and why it was ended by
+// us, if it was. If the channel is not closed the process survived even KILL.
+func (r *Runner) supervise(pid int, timeout time.Duration) (ended <-chan struct{}, why string) {
+	c := make(chan struct{})
+	go func() {
+		awaitEnd(pid)
+		close(c)
+	}()
+	timer := time.NewTimer(timeout)
+	defer timer.Stop()
+	select {
+	case <-c:
+		return c, ""
+	case <-timer.C:
+		why = fmt.Sprintf("timed out after %v", timeout)
+	case <-r.stop:
+		why = "ended because the daemon is leaving"
+	}
+	for _, s := range []unix.Signal{unix.SIGTERM, unix.SIGKILL} {
+		_ = r.signal(pid, s) // a failure shows in the process not ending
+		timer.Reset(r.patience)
+		select {
+		case <-c:
+			return c, why
+		case <-timer.C:
+		}
+	}
+	return c, why
+}
+
+// reap ends what is left of the group and collects the process and its pipes.
+// The group goes first: as long as the zombie is there its number cannot belong
+// to anybody else.
+func (r *Runner) reap(cmd *exec.Cmd) {
+	_ = r.signal(cmd.Process.Pid, unix.SIGKILL) // the zombie is in the group, so ESRCH cannot be; EPERM leaves strangers alone
+	_ = cmd.Wait()                              // the state is in cmd.ProcessState; errors of the pipes are of no interest
+}
+
+// awaitEnd blocks until a child has ended and leaves it as a zombie.
+func awaitEnd(pid int) {
+	for unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil) == unix.EINTR {
+	}
+}
+
+func signalGroup(group int, s unix.Signal) error { return unix.Kill(-group, s) }
+
+// lower gives a child ordinary scheduling. A child inherits the policy of the
+// thread that forked it, and the daemon may run SCHED_RR: a busy script would
+// then compete with the adverts. SCHED_RESET_ON_FORK would do it without the
+// gap, but also takes it from Go's own new threads (reference/ecosystem.md 3).
+// The gap is from exec to here, some tens of microseconds, in which a process
+// has barely been loaded and has no children that could inherit.
+//
+// Lowering needs no privilege over a process of our own user; where the command
+// runs as another user and CAP_SYS_NICE is missing it is left as it is.
+func lower(pid int) {
+	now, err := unix.SchedGetAttr(pid, 0)
+	if err != nil || now.Policy == unix.SCHED_NORMAL && now.Nice >= 0 {
+		return
+	}
+	_ = unix.SchedSetAttr(pid, &unix.SchedAttr{Policy: unix.SCHED_NORMAL}, 0)
+}

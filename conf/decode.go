@@ -1,0 +1,260 @@
+package conf
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/agext/levenshtein"
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+)
+
+// decoder reads HCL bodies by the table. One is used for one Load, from one goroutine.
+type decoder struct {
+	*Diagnostics
+	eval *hcl.EvalContext
+	// node is node.name, for explanations; empty until it is known.
+	node string
+	// syntax is where the parser stumbled: what follows such a place may have
+	// been skipped, so nothing is called missing there.
+	syntax []hcl.Range
+}
+
+// section is a decoded block: every argument of its type has a value in it,
+// the default where the file has none.
+type section struct {
+	def       *block
+	name      string
+	nameRange hcl.Range
+	header    hcl.Range
+	values    map[string]value
+	sections  []*section
+}
+
+func (s *section) get(name string) value { return s.values[name] }
+
+// all returns the inner sections of one type, in the order of the file.
+func (s *section) all(name string) []*section {
+	var out []*section
+	for _, c := range s.sections {
+		if c.def.name == name {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// body decodes one body of type def into sec.
+func (d *decoder) body(b *hclsyntax.Body, def *block, sec *section) {
+	d.attributes(b, def, sec)
+	d.inner(b.Blocks, def, sec)
+	d.complete(b, def, sec)
+}
+
+// attributes decodes what is written in b; defaults come in complete.
+func (d *decoder) attributes(b *hclsyntax.Body, def *block, sec *section) {
+	sec.values = make(map[string]value, len(def.arguments))
+	for _, name := range inOrder(b.Attributes) {
+		at := b.Attributes[name]
+		arg := def.argument(name)
+		if arg == nil {
+			d.unknownArgument(at, def)
+			continue
+		}
+		sec.values[name] = d.value(arg, at)
+	}
+}
+
+// inner decodes the blocks that def may contain.
+func (d *decoder) inner(blocks hclsyntax.Blocks, def *block, sec *section) {
+	first := make(map[string]hcl.Range)
+	for _, b := range blocks {
+		child := def.block(b.Type)
+		if child == nil {
+			d.unknownBlock(b, def)
+			continue
+		}
+		if before, ok := first[b.Type]; ok && child.once {
+			d.errorf(b.DefRange(), fmt.Sprintf("Second %s block", b.Type),
+				"There may be only one here, and the first is at %s. Make one of the two.", place(before))
+		} else {
+			first[b.Type] = b.DefRange()
+		}
+		if s := d.open(b, child); s != nil {
+			d.body(b.Body, child, s)
+			sec.sections = append(sec.sections, s)
+		}
+	}
+}
+
+// open begins a section: it checks the label. Nil means that it is of no use.
+func (d *decoder) open(b *hclsyntax.Block, def *block) *section {
+	s := &section{def: def, header: b.DefRange(), nameRange: b.DefRange()}
+	want := 0
+	if def.label != "" {
+		want = 1
+	}
+	switch {
+	case len(b.Labels) > want && want == 0:
+		d.errorf(b.LabelRanges[0], fmt.Sprintf("%s has no name", def.name), "Write it without one: %s { … }.", def.header())
+	case len(b.Labels) > want:
+		d.errorf(b.LabelRanges[1], fmt.Sprintf("%s has one name", def.name), "Write %s { … }.", def.header())
+	case len(b.Labels) < want:
+		d.errorf(b.DefRange(), fmt.Sprintf("%s without a name", def.name),
+			"Give it a name by which people, the tool and hooks will know it: %s { … }.", def.header())
+	case want == 1:
+		s.name, s.nameRange = b.Labels[0], b.LabelRanges[0]
+		if why := badName(s.name); why != "" {
+			d.errorf(s.nameRange, fmt.Sprintf("Unusable name for %s", def.name), "%s", why)
+		}
+	}
+	return s
+}
+
+// maxName bounds names of nodes, routers and hooks, in bytes (a host label has 63).
+const maxName = 64
+
+// badName says what is wrong with a name. Names appear in logs, in the
+// environment of hooks, in metrics and on command lines, where blanks and
+// control characters make trouble.
+func badName(s string) string {
+	ok := s != "" && len(s) <= maxName && s[0] != '-' && s[0] != '.'
+	for _, c := range []byte(s) {
+		ok = ok && (c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte("-_.", c) >= 0)
+	}
+	if ok {
+		return ""
+	}
+	return fmt.Sprintf("A name is made of 1–%d letters, digits, -, _ and . and does not begin with - or a point; this is %q.", maxName, s)
+}
+
+// complete adds defaults and reports what is missing, in one error per block.
+func (d *decoder) complete(b *hclsyntax.Body, def *block, sec *section) {
+	var missing, examples []string
+	for i := range def.arguments {
+		arg := &def.arguments[i]
+		v, written := sec.values[arg.name]
+		switch {
+		case written && v.given():
+		case arg.required:
+			missing = append(missing, arg.name)
+			examples = append(examples, arg.example)
+			sec.values[arg.name] = value{at: sec.header}
+		default:
+			sec.values[arg.name] = d.defaultValue(arg, sec.header)
+		}
+	}
+	if len(missing) == 0 || d.stumbled(b) {
+		return
+	}
+	d.errorf(sec.header, fmt.Sprintf("Missing argument: %s", strings.Join(missing, ", ")),
+		"%s needs it. For example:\n    %s", sec.title(), strings.Join(examples, "\n    "))
+}
+
+// title names a section in a sentence.
+func (s *section) title() string {
+	if s.name != "" {
+		return fmt.Sprintf("%s %q", s.def.name, s.name)
+	}
+	return s.def.name
+}
+
+// stumbled reports whether the parser met a syntax error in b. After one it
+// skips to what looks like the end of the block, so the error may also be just
+// behind what it took for the end.
+func (d *decoder) stumbled(b *hclsyntax.Body) bool {
+	return slices.ContainsFunc(d.syntax, func(r hcl.Range) bool {
+		return r.Filename == b.SrcRange.Filename && r.End.Byte >= b.SrcRange.Start.Byte && r.Start.Byte <= b.EndRange.End.Byte
+	})
+}
+
+func (d *decoder) unknownArgument(at *hclsyntax.Attribute, def *block) {
+	if def.block(at.Name) != nil {
+		d.errorf(at.NameRange, fmt.Sprintf("%s is a block", at.Name),
+			"Write it without the equals sign:\n    %s { … }", def.block(at.Name).header())
+		return
+	}
+	var names []string
+	for _, a := range def.arguments {
+		if slices.Contains(a.elsewhere, at.Name) {
+			d.errorf(at.NameRange, unknown("argument", at.Name), "Here it is called %s:\n    %s", a.name, a.example)
+			return
+		}
+		names = append(names, a.name)
+	}
+	d.errorf(at.NameRange, unknown("argument", at.Name), "%s", d.expect("argument", at.Name, names, def))
+}
+
+func (d *decoder) unknownBlock(b *hclsyntax.Block, def *block) {
+	if a := def.argument(b.Type); a != nil {
+		d.errorf(b.DefRange(), fmt.Sprintf("%s is not a block", b.Type), "Write it with an equals sign:\n    %s", a.example)
+		return
+	}
+	var names []string
+	for i := range def.blocks {
+		if slices.Contains(def.blocks[i].elsewhere, b.Type) {
+			d.errorf(b.TypeRange, unknown("block", b.Type), "Here it is called %s:\n    %s { … }", def.blocks[i].name, def.blocks[i].header())
+			return
+		}
+		names = append(names, def.blocks[i].name)
+	}
+	d.errorf(b.TypeRange, unknown("block", b.Type), "%s", d.expect("block", b.Type, names, def))
+}
+
+func unknown(what, name string) string { return fmt.Sprintf("Unknown %s %q", what, name) }
+
+// expect says what could have been meant, or what there is.
+func (d *decoder) expect(what, name string, names []string, def *block) string {
+	where := "at the top of a file"
+	if def.name != "" {
+		where = "in " + def.name
+	}
+	if near := nearest(name, names); near != "" {
+		return fmt.Sprintf("There is no such %s %s. Did you mean %q?", what, where, near)
+	}
+	if len(names) == 0 {
+		return fmt.Sprintf("There are no %ss %s. Remove it.", what, where)
+	}
+	slices.Sort(names)
+	return fmt.Sprintf("There is no such %s %s; there are: %s.", what, where, strings.Join(names, ", "))
+}
+
+// nearest returns the name that name is a misspelling of, or "". Up to two
+// edits (HCL's own limit), but never more than half of the word.
+func nearest(name string, names []string) string {
+	best, dist := "", 3
+	for _, n := range names {
+		if l := levenshtein.Distance(strings.ToLower(name), n, nil); l < dist && l*2 <= len(n) {
+			best, dist = n, l
+		}
+	}
+	return best
+}
+
+// inOrder returns the names of attributes in the order of the text.
+func inOrder(m hclsyntax.Attributes) []string {
+	names := make([]string, 0, len(m))
+	for n := range m {
+		names = append(names, n)
+	}
+	slices.SortFunc(names, func(a, b string) int {
+		return m[a].SrcRange.Start.Byte - m[b].SrcRange.Start.Byte
+	})
+	return names
+}
+
+// evaluate computes an expression. The second result is false when that
+// failed (and was reported), or when it hangs on something that was reported.
+func (d *decoder) evaluate(expr hclsyntax.Expression) (cty.Value, bool) {
+	v, diags := expr.Value(d.eval)
+	for _, g := range diags {
+		d.list = append(d.list, d.explain(g, expr))
+	}
+	if diags.HasErrors() {
+		return cty.NilVal, false
+	}
+	v, _ = v.UnmarkDeep()
+	return v, v.IsWhollyKnown()
+}

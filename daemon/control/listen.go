@@ -1,0 +1,212 @@
+package control
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"os"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// maxPath is what fits into sockaddr_un with its final zero (unix(7)).
+	maxPath = 107
+	// dirMode lets the group reach the socket and nobody else look around.
+	dirMode = 0o750
+	// socketMode lets the group connect; what it may do is decided per request.
+	socketMode = 0o660
+	// refusalTime bounds the write to a peer that comes when all slots are taken.
+	refusalTime = 100 * time.Millisecond
+)
+
+// claim is the exclusive right to be the daemon of a runtime directory: a lock
+// that the kernel drops with the process, however that ends.
+type claim struct{ file *os.File }
+
+// takeClaim takes the lock or says who has it.
+func takeClaim(path string) (*claim, error) {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("open the lock file: %w", err)
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		defer f.Close()
+		if !errors.Is(err, unix.EWOULDBLOCK) {
+			return nil, fmt.Errorf("lock %s: %w", path, err)
+		}
+		text, _ := io.ReadAll(io.LimitReader(f, 32))
+		return nil, alreadyRunning(strings.TrimSpace(string(text)))
+	}
+	// The number is for the message above; the lock is what counts.
+	err = errors.Join(f.Truncate(0), func() error {
+		_, err := f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
+		return err
+	}())
+	if err != nil {
+		f.Close()
+		return nil, fmt.Errorf("write the lock file: %w", err)
+	}
+	return &claim{f}, nil
+}
+
+func (c *claim) release() error { return c.file.Close() }
+
+func alreadyRunning(pid string) error {
+	if _, err := strconv.Atoi(pid); err != nil {
+		return errors.New("another backbeat is running")
+	}
+	return fmt.Errorf("another backbeat is running (pid %s)", pid)
+}
+
+// lookupGroup returns the number of the group and whether it exists.
+func lookupGroup(name string) (gid uint32, ok bool) {
+	g, err := user.LookupGroup(name)
+	if err != nil {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(g.Gid, 10, 32)
+	return uint32(n), err == nil
+}
+
+// makeDir creates the socket's directory if it is missing, and refuses one in
+// which others could put a socket of their own in our place.
+func makeDir(dir string, r rules) error {
+	err := os.Mkdir(dir, dirMode)
+	switch {
+	case err == nil && r.grouped:
+		// Best effort: without the right to give it away only root reads.
+		_ = os.Chown(dir, -1, int(r.gid))
+	case err != nil && !errors.Is(err, fs.ErrExist):
+		return fmt.Errorf("create the runtime directory: %w", err)
+	}
+	info, err := os.Stat(dir)
+	if err != nil {
+		return fmt.Errorf("look at the runtime directory: %w", err)
+	}
+	owner := info.Sys().(*syscall.Stat_t).Uid
+	switch {
+	case !info.IsDir():
+		return fmt.Errorf("%s is not a directory", dir)
+	case info.Mode().Perm()&0o002 != 0:
+		return fmt.Errorf("%s can be written by everybody, so anybody could pose as the daemon: use a directory of its own, like /run/backbeat", dir)
+	case owner != 0 && owner != r.own:
+		return fmt.Errorf("%s belongs to uid %d, who could pose as the daemon: it must belong to root or to uid %d", dir, owner, r.own)
+	}
+	return nil
+}
+
+// listen opens the socket. The caller holds the claim, so that a socket file
+// that nobody answers on belongs to a dead daemon.
+func listen(path string, r rules) (*net.UnixListener, error) {
+	if len(path) > maxPath {
+		return nil, fmt.Errorf("the path %s is longer than the %d bytes a unix socket can have: choose a shorter --control or --runtime-dir", path, maxPath)
+	}
+	if err := removeStale(path); err != nil {
+		return nil, err
+	}
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		return nil, fmt.Errorf("open the control socket: %w", err)
+	}
+	if r.grouped {
+		_ = os.Chown(path, -1, int(r.gid))
+	}
+	// Until here the umask decided who could connect; who may ask is decided
+	// per request, so nothing leaked.
+	if err := os.Chmod(path, socketMode); err != nil {
+		l.Close()
+		return nil, fmt.Errorf("set the mode of the control socket: %w", err)
+	}
+	return l, nil
+}
+
+func removeStale(path string) error {
+	info, err := os.Lstat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return fmt.Errorf("look at the control socket: %w", err)
+	case info.Mode().Type() != fs.ModeSocket:
+		return fmt.Errorf("%s is there and is not a socket: remove it, or choose another --control", path)
+	}
+	c, err := net.DialTimeout("unix", path, refusalTime)
+	if err == nil {
+		defer c.Close()
+		who, err := peerOf(c.(*net.UnixConn))
+		if err != nil {
+			return alreadyRunning("")
+		}
+		return alreadyRunning(strconv.Itoa(int(who.pid)))
+	}
+	if !errors.Is(err, unix.ECONNREFUSED) {
+		return fmt.Errorf("find out whether another backbeat uses %s: %w", path, err)
+	}
+	if err := os.Remove(path); err != nil {
+		return fmt.Errorf("remove the socket of a dead daemon: %w", err)
+	}
+	return nil
+}
+
+// gate is a listener that lets in so many connections at a time and refuses
+// the others at once, and notes who comes.
+type gate struct {
+	*net.UnixListener
+	slots chan struct{}
+}
+
+// guest is a connection with the credentials of its peer.
+type guest struct {
+	*net.UnixConn
+	who   peer
+	err   error // why the credentials are not known
+	leave func()
+}
+
+// Close frees the slot, once.
+func (g *guest) Close() error {
+	g.leave()
+	return g.UnixConn.Close()
+}
+
+// Accept returns the next *guest.
+func (g *gate) Accept() (net.Conn, error) {
+	for {
+		c, err := g.AcceptUnix()
+		if err != nil {
+			return nil, err
+		}
+		select {
+		case g.slots <- struct{}{}:
+		default:
+			refuse(c, cap(g.slots))
+			continue
+		}
+		in := &guest{UnixConn: c, leave: sync.OnceFunc(func() { <-g.slots })}
+		in.who, in.err = peerOf(c)
+		return in, nil
+	}
+}
+
+// refuse answers without reading: the answer fits into the socket's buffer, so
+// that nobody can hold up the accept loop.
+func refuse(c *net.UnixConn, limit int) {
+	body := fmt.Sprintf(`{"schema_version":%d,"error":{"code":%q,"message":"all %d control connections are in use: try again"}}`+"\n",
+		SchemaVersion, CodeUnavailable, limit)
+	_ = c.SetDeadline(time.Now().Add(refusalTime))
+	_, _ = fmt.Fprintf(c, "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+	_ = c.Close()
+}
+
+// lockPath is where the lock is if Options do not say.
+func lockPath(socket string) string { return filepath.Clean(socket) + ".lock" }

@@ -1,0 +1,97 @@
+package daemon
+
+import (
+	"time"
+
+	"github.com/backbeat-ha/backbeat/vrrp"
+)
+
+const (
+	// historyAll and historyEach bound the records kept in memory, over all
+	// routers and for each; the journal keeps more on disk.
+	historyAll  = 1000
+	historyEach = 16
+	// maxFollowups bounds what one record can gather.
+	maxFollowups = 16
+)
+
+// history keeps the last transitions. The records are shared between the two
+// rings and still grow follow-ups while they are the last of their router.
+type history struct {
+	seq  uint64
+	all  ring
+	each map[string]*ring
+}
+
+// ring is a bounded list, oldest first.
+type ring struct{ records []*Transition }
+
+func (g *ring) add(t *Transition, most int) {
+	if len(g.records) >= most {
+		copy(g.records, g.records[1:])
+		g.records[len(g.records)-1] = t
+		return
+	}
+	g.records = append(g.records, t)
+}
+
+// last returns copies of the newest n records, oldest first.
+func (g *ring) last(n int) []Transition {
+	from := 0
+	if n > 0 && n < len(g.records) {
+		from = len(g.records) - n
+	}
+	out := make([]Transition, 0, len(g.records)-from)
+	for _, t := range g.records[from:] {
+		c := *t
+		// Later follow-ups are appended behind this length, never into it.
+		c.Followed = t.Followed[:len(t.Followed):len(t.Followed)]
+		out = append(out, c)
+	}
+	return out
+}
+
+func (h *history) load(past []Transition) {
+	h.each = map[string]*ring{}
+	for i := range past {
+		h.keep(&past[i])
+		h.seq = max(h.seq, past[i].Seq)
+	}
+}
+
+func (h *history) keep(t *Transition) {
+	h.all.add(t, historyAll)
+	g := h.each[t.Router]
+	if g == nil {
+		g = &ring{}
+		h.each[t.Router] = g
+	}
+	g.add(t, historyEach)
+}
+
+// add makes the record of a transition.
+func (h *history) add(r *router, fx *vrrp.Effect, late time.Duration) *Transition {
+	h.seq++
+	w := fx.Reason
+	t := &Transition{Seq: h.seq, At: r.since, Router: r.cfg.Name, Term: fx.Term,
+		From: fx.From.String(), To: fx.To.String(), Cause: w.Cause.String(), Reason: w.String(),
+		Evidence: Evidence{Priority: w.Priority, Silence: w.Silence.Seconds(), Timer: w.Timer.Seconds(),
+			Lateness: late.Seconds(), Detail: w.Detail}}
+	if w.Peer.IsValid() {
+		p := w.PeerPriority
+		t.Evidence.Peer, t.Evidence.PeerPriority = w.Peer.String(), &p
+	}
+	h.keep(t)
+	return t
+}
+
+// query answers a HistoryQuery.
+func (h *history) query(name string, limit int) []Transition {
+	if name == "" {
+		return h.all.last(limit)
+	}
+	if g := h.each[name]; g != nil {
+		return g.last(limit)
+	}
+	return []Transition{}
+}

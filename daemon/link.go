@@ -1,0 +1,236 @@
+package daemon
+
+import (
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/backbeat-ha/backbeat/actions"
+	"github.com/backbeat-ha/backbeat/vrrp"
+)
+
+// link is one interface that routers name, whether it exists or not.
+type link struct {
+	name  string
+	index int // 0 while it does not exist
+	level actions.LinkChanged
+	known bool // a level has arrived
+	// virtual are the addresses routers on this link hold while Active: never
+	// a source. An owner's addresses are its own and not in here.
+	virtual map[netip.Addr]int
+	ids     map[routerKey]*router
+	routers []*router
+	sockets map[vrrp.Family]*socket
+
+	drops  [vrrp.NumDrops]uint64
+	limits [vrrp.NumDrops]limit
+}
+
+type routerKey struct {
+	family vrrp.Family
+	vrid   uint8
+}
+
+// socket is the state of one family's sockets.
+type socket struct {
+	asked, ready bool
+	err          string
+}
+
+func (k *link) router(f vrrp.Family, vrid uint8) *router { return k.ids[routerKey{f, vrid}] }
+
+// attach puts a router on its link, making the link on first use.
+func (l *Loop) attach(r *router) {
+	k := l.links[r.cfg.Interface]
+	if k == nil {
+		k = &link{name: r.cfg.Interface, virtual: map[netip.Addr]int{}, ids: map[routerKey]*router{}, sockets: map[vrrp.Family]*socket{}}
+		l.links[k.name] = k
+	}
+	r.link = k
+	k.routers = append(k.routers, r)
+	k.ids[routerKey{r.cfg.Spec.Family, r.cfg.Spec.VRID}] = r
+	if k.sockets[r.cfg.Spec.Family] == nil {
+		k.sockets[r.cfg.Spec.Family] = &socket{}
+	}
+	k.count(r.cfg, 1)
+	l.listen(k)
+}
+
+// detach takes it off again.
+func (l *Loop) detach(r *router) {
+	k := r.link
+	k.routers = slices.DeleteFunc(k.routers, func(x *router) bool { return x == r })
+	delete(k.ids, routerKey{r.cfg.Spec.Family, r.cfg.Spec.VRID})
+	k.count(r.cfg, -1)
+	r.link = nil
+	if len(k.routers) == 0 {
+		if k.index != 0 {
+			l.ports.Wire.Forget(k.index)
+			delete(l.byIndex, k.index)
+		}
+		delete(l.links, k.name)
+	}
+}
+
+func (k *link) count(cfg *RouterConfig, by int) {
+	if cfg.Owner {
+		return
+	}
+	for _, p := range cfg.Addresses {
+		if k.virtual[p.Addr()] += by; k.virtual[p.Addr()] == 0 {
+			delete(k.virtual, p.Addr())
+		}
+	}
+}
+
+// onLink takes over a new level and lets every router on the link see it.
+func (l *Loop) onLink(now time.Duration, v actions.LinkChanged) {
+	k := l.links[v.Name]
+	if k == nil {
+		return // no router names it any more
+	}
+	if k.index != v.Index || (k.known && k.level.MAC != v.MAC) {
+		if k.index != 0 {
+			l.ports.Wire.Forget(k.index)
+			delete(l.byIndex, k.index)
+			for _, s := range k.sockets {
+				*s = socket{}
+			}
+		}
+		k.index = v.Index
+		if v.Index != 0 {
+			l.byIndex[v.Index] = k
+		}
+	}
+	if k.known && k.level.Up != v.Up {
+		l.log(slog.LevelDebug, fmt.Sprintf("interface %s: up=%t %s", k.name, v.Up, v.Detail))
+	}
+	k.level, k.known = v, true
+	l.listen(k)
+	for _, r := range slices.Clone(k.routers) {
+		l.evaluate(now, r)
+	}
+}
+
+// listen asks for the sockets an existing, running link lacks.
+func (l *Loop) listen(k *link) {
+	if k.index == 0 || !k.level.Up {
+		return
+	}
+	for f, s := range k.sockets {
+		if !s.asked {
+			s.asked = true
+			l.ports.Wire.Listen(k.index, f)
+		}
+	}
+}
+
+func (l *Loop) onSocket(now time.Duration, v vrrp.SocketReady) {
+	k := l.byIndex[v.Link]
+	if k == nil || k.sockets[v.Family] == nil {
+		l.stats.stale++
+		return
+	}
+	s := k.sockets[v.Family]
+	s.ready, s.err = v.Err == "", v.Err
+	if v.Err != "" {
+		s.asked = false
+		l.retryAt = min(l.retryAt, now+socketRetry)
+		l.log(slog.LevelError, fmt.Sprintf("interface %s, %s: %s; trying again every %s", k.name, v.Family, v.Err, socketRetry))
+	}
+	for _, r := range slices.Clone(k.routers) {
+		l.evaluate(now, r)
+	}
+}
+
+func (l *Loop) retrySockets(time.Duration) {
+	l.retryAt = vrrp.Never
+	for _, k := range l.links {
+		l.listen(k)
+	}
+}
+
+// evaluate computes from what is true now whether a router can take part, and
+// tells it if that differs from what it knows.
+func (l *Loop) evaluate(now time.Duration, r *router) {
+	st := r.link.stateFor(r)
+	if r.toldOnce && st == r.told {
+		return
+	}
+	r.told, r.toldOnce = st, true
+	before := r.fsm.State()
+	l.step(now, r, st)
+	if before == vrrp.Initialize && st.Fault != vrrp.FaultNone && st.Fault != vrrp.FaultPending {
+		l.log(slog.LevelWarn, fmt.Sprintf("(%s) waiting: %s", r.cfg.Name, faultText(r.cfg.Interface, st)),
+			slog.String("router", r.cfg.Name), slog.String("fault", st.Fault.String()))
+	}
+}
+
+// stateFor is the level of everything the router needs from this link.
+func (k *link) stateFor(r *router) vrrp.LinkState {
+	s := k.sockets[r.cfg.Spec.Family]
+	switch {
+	case !k.known:
+		return vrrp.LinkState{Fault: vrrp.FaultPending}
+	case k.index == 0:
+		return vrrp.LinkState{Fault: vrrp.FaultInterfaceMissing}
+	case !k.level.Up:
+		return vrrp.LinkState{Fault: vrrp.FaultInterfaceDown, Detail: k.level.Detail}
+	}
+	src := k.source(r.cfg.Spec.Family, r.fsm.Source())
+	switch {
+	case !src.IsValid() && r.cfg.Spec.Family == vrrp.IPv6:
+		return vrrp.LinkState{Fault: vrrp.FaultNoPrimaryAddress, Detail: "no usable IPv6 link-local address"}
+	case !src.IsValid():
+		return vrrp.LinkState{Fault: vrrp.FaultNoPrimaryAddress, Detail: "no IPv4 address of its own"}
+	case s.err != "":
+		return vrrp.LinkState{Fault: vrrp.FaultSocket, Detail: s.err}
+	case !s.ready:
+		return vrrp.LinkState{Fault: vrrp.FaultPending}
+	}
+	return vrrp.LinkState{Source: src}
+}
+
+// source selects the primary address: the one in use while it is there, since
+// it is the tie-break key and the advertised identity, else the first in the
+// kernel's order that is not virtual.
+func (k *link) source(f vrrp.Family, current netip.Addr) netip.Addr {
+	var first netip.Addr
+	for _, a := range k.level.Addresses {
+		addr := a.Prefix.Addr()
+		if vrrp.FamilyOf(addr) != f || a.Tentative || k.virtual[addr] > 0 ||
+			f == vrrp.IPv6 && !addr.IsLinkLocalUnicast() {
+			continue
+		}
+		if addr == current {
+			return addr
+		}
+		if !first.IsValid() {
+			first = addr
+		}
+	}
+	return first
+}
+
+func faultText(name string, st vrrp.LinkState) string {
+	detail := ""
+	if st.Detail != "" {
+		detail = ": " + st.Detail
+	}
+	switch st.Fault {
+	case vrrp.FaultInterfaceMissing:
+		return fmt.Sprintf("interface %s does not exist", name)
+	case vrrp.FaultInterfaceDown:
+		return fmt.Sprintf("interface %s is down%s", name, detail)
+	case vrrp.FaultNoPrimaryAddress:
+		return fmt.Sprintf("interface %s has no address to send from%s", name, detail)
+	case vrrp.FaultSocket:
+		return fmt.Sprintf("interface %s%s", name, detail)
+	case vrrp.FaultPending:
+		return fmt.Sprintf("interface %s is being looked at", name)
+	default:
+		return ""
+	}
+}

@@ -1,0 +1,376 @@
+package daemon
+
+import (
+	"container/heap"
+	"context"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"time"
+
+	"github.com/backbeat-ha/backbeat/actions"
+	"github.com/backbeat-ha/backbeat/vrrp"
+)
+
+const (
+	// packetBudget bounds the packets of one turn: some 5 ms of work.
+	packetBudget = 4096
+	// inputBudget bounds the inputs of one turn, so that a flood of answers
+	// does not delay adverts.
+	inputBudget = 128
+	// sendBatch is after how many expired routers their adverts are flushed, so
+	// that the first of a thousand does not wait for the last.
+	sendBatch = 64
+	// starved is after how many turns with unread packets Backups' deadlines
+	// are judged all the same.
+	starved = 4
+	// socketRetry is the pause before sockets that could not be opened are tried again.
+	socketRetry = 5 * time.Second
+	// stopWait bounds the wait for the kernel's last answers when leaving.
+	stopWait = 3 * time.Second
+	// stallFloor is the lateness below which no router can be concerned: the
+	// shortest interval there is.
+	stallFloor = vrrp.MinInterval
+)
+
+// Ports is what the loop needs of the world.
+type Ports struct {
+	Clock     Clock
+	Wire      Wire
+	Addresses Addresses
+	Announcer Announcer
+	Runner    Runner
+	Journal   Journal
+	// Watch names the interfaces whose actions.LinkChanged are wanted.
+	Watch func(names []string)
+	// Past is the history of earlier runs, oldest first.
+	Past []Transition
+	// Dropped reports lines the Journal had no room for; may be nil.
+	Dropped func() uint64
+}
+
+// Loop owns all virtual routers of a host.
+type Loop struct {
+	ports Ports
+	cfg   *Config
+	inbox chan Input
+	done  chan struct{}
+
+	routers  []*router // sorted by name
+	byID     map[actions.RouterID]*router
+	lastID   actions.RouterID
+	waiting  []*RouterConfig // routers to start once those they clash with have gone
+	links    map[string]*link
+	byIndex  map[int]*link
+	due      dueHeap
+	setAside []*router // Backups whose deadline is not judged this turn
+
+	datagram vrrp.Datagram
+	received vrrp.Received
+	effects  []vrrp.Effect
+
+	history  history
+	since    time.Time
+	armed    time.Duration
+	lateness time.Duration
+	unread   int
+	retryAt  time.Duration
+
+	stopping bool
+	stopAt   time.Duration // give up waiting for last answers
+
+	stats struct {
+		turns, stalls, stale uint64
+		worst                time.Duration
+	}
+}
+
+// New makes a loop for a validated configuration. Nothing happens before the
+// first Turn.
+func New(cfg *Config, ports Ports) *Loop {
+	l := &Loop{ports: ports, cfg: &Config{Node: cfg.Node},
+		// A thousand answers can come while one turn runs; senders beyond that wait.
+		inbox: make(chan Input, 1024), done: make(chan struct{}),
+		byID: map[actions.RouterID]*router{}, links: map[string]*link{}, byIndex: map[int]*link{},
+		armed: vrrp.Never, retryAt: vrrp.Never, stopAt: vrrp.Never, since: ports.Clock.Wall()}
+	l.history.load(ports.Past)
+	l.reload(ports.Clock.Now(), cfg)
+	return l
+}
+
+// Post hands an input to the loop, from any goroutine but the loop's own. It
+// waits only while a thousand inputs are queued. After the loop's end it does nothing.
+func (l *Loop) Post(in Input) {
+	select {
+	case l.inbox <- in:
+		l.ports.Wire.Wake()
+	case <-l.done:
+	}
+}
+
+// Run turns the loop on the calling goroutine, locked to its thread, until a
+// Stop has been carried out (nil) or ctx has ended (its error). On a cancelled
+// ctx Actives say goodbye and leave without waiting for a successor.
+func (l *Loop) Run(ctx context.Context) error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	defer close(l.done)
+	defer context.AfterFunc(ctx, l.ports.Wire.Wake)()
+	for {
+		if ctx.Err() != nil && !l.stopping {
+			l.stop(l.ports.Clock.Now(), Stop{Detail: "context ended"})
+		}
+		next, finished := l.Turn()
+		if finished {
+			return ctx.Err()
+		}
+		l.ports.Wire.Wait(next)
+	}
+}
+
+// Turn does everything that can be done now and returns the instant at which
+// it wants to be called again at the latest. finished reports that a Stop has
+// been carried out: every router has left and every address is off.
+func (l *Loop) Turn() (next time.Duration, finished bool) {
+	l.stats.turns++
+	now := l.ports.Clock.Now()
+	l.judgeLateness(now)
+	if more := l.ports.Wire.Receive(packetBudget, l.onPacket); more {
+		l.unread++
+	} else {
+		l.unread = 0
+	}
+	now = l.ports.Clock.Now()
+	l.expire(now)
+	l.ports.Wire.Flush()
+	more := l.drainInputs()
+	if now >= l.retryAt {
+		l.retrySockets(now)
+	}
+	l.ports.Wire.Flush()
+	if l.stopping && l.left(now) {
+		return vrrp.Never, true
+	}
+	l.armed = min(l.due.next(), l.retryAt, l.stopAt)
+	if more || l.unread > 0 {
+		return now, false
+	}
+	return l.armed, false
+}
+
+// judgeLateness compares this turn with the deadline it was wanted for. A loop
+// that was away for long must not trust its own view (design: the stall rule);
+// the routers are told before they see what piled up meanwhile.
+func (l *Loop) judgeLateness(now time.Duration) {
+	l.lateness = 0
+	if now <= l.armed {
+		return
+	}
+	l.lateness = now - l.armed
+	l.stats.worst = max(l.stats.worst, l.lateness)
+	if l.lateness < stallFloor {
+		return
+	}
+	stalls := uint64(0)
+	for _, r := range l.routers {
+		before := r.fsm.Stalls()
+		l.step(now, r, vrrp.Stall{Late: l.lateness})
+		stalls += r.fsm.Stalls() - before
+	}
+	if stalls > 0 {
+		l.stats.stalls++
+	}
+}
+
+// onPacket finds the router of a packet and steps it. Nothing is allocated on
+// the way of an advert that changes nothing.
+func (l *Loop) onPacket(p *vrrp.Packet) {
+	k := l.byIndex[p.Link]
+	if k == nil {
+		return
+	}
+	if drop := vrrp.ParseIP(p.Family, p.Data, &l.datagram); drop != vrrp.Accepted {
+		l.refuse(k, nil, drop)
+		return
+	}
+	r := k.router(p.Family, l.datagram.VRID)
+	if r == nil {
+		l.refuse(k, nil, vrrp.DropVRID)
+		return
+	}
+	form, drop := vrrp.Validate(&l.datagram, &l.received.Advert)
+	if drop != vrrp.Accepted {
+		l.refuse(k, r, drop)
+		return
+	}
+	l.received.Src, l.received.Form, l.received.At = l.datagram.Src, form, p.At
+	l.step(l.ports.Clock.Now(), r, &l.received)
+}
+
+// refuse counts a dropped packet and tells, at a bounded rate.
+func (l *Loop) refuse(k *link, r *router, d vrrp.Drop) {
+	k.drops[d]++
+	who := k.name
+	if r != nil {
+		r.fsm.Refuse(d)
+		who = r.cfg.Name
+	}
+	level := slog.LevelWarn
+	if d == vrrp.DropVRID || d == vrrp.DropOwnLooped {
+		level = slog.LevelDebug // other groups on a shared link are normal
+	}
+	if n, ok := k.limits[d].allow(l.ports.Clock.Now()); ok {
+		l.log(level, fmt.Sprintf("(%s) packet from %s dropped: %s", who, l.datagram.Src, d.Explain()),
+			slog.String("drop", d.String()), slog.String("interface", k.name), slog.Uint64("more", n))
+	}
+}
+
+// expire lets every router whose deadline has come react.
+func (l *Loop) expire(now time.Duration) {
+	batch := 0
+	for l.due.next() <= now {
+		r := l.due.routers[0]
+		// Adverts that have not been read could be the ones a Backup misses.
+		if l.unread > 0 && l.unread < starved && r.fsm.State() == vrrp.Backup {
+			l.setAside = append(l.setAside, r)
+			heap.Remove(&l.due, 0)
+			continue
+		}
+		l.step(now, r, vrrp.Timeout{})
+		if batch++; batch == sendBatch {
+			batch = 0
+			l.ports.Wire.Flush()
+		}
+	}
+	for i, r := range l.setAside {
+		heap.Push(&l.due, r)
+		l.setAside[i] = nil
+	}
+	l.setAside = l.setAside[:0]
+}
+
+// step is the only place where a router is stepped.
+func (l *Loop) step(now time.Duration, r *router, ev vrrp.Event) {
+	l.effects = r.fsm.Step(now, ev, l.effects[:0])
+	if d := r.fsm.Deadline(); d != r.deadline {
+		r.deadline = d
+		if r.heapIndex >= 0 {
+			heap.Fix(&l.due, r.heapIndex)
+		}
+	}
+	if len(l.effects) > 0 {
+		l.carryOut(now, r)
+	}
+}
+
+// drainInputs takes what others have posted, up to a bound.
+func (l *Loop) drainInputs() (more bool) {
+	for range inputBudget {
+		select {
+		case in := <-l.inbox:
+			l.onInput(l.ports.Clock.Now(), in)
+		default:
+			return false
+		}
+	}
+	return len(l.inbox) > 0
+}
+
+func (l *Loop) onInput(now time.Duration, in Input) {
+	switch v := in.(type) {
+	case actions.LinkChanged:
+		l.onLink(now, v)
+	case vrrp.SocketReady:
+		l.onSocket(now, v)
+	case actions.Applied:
+		l.onApplied(now, v)
+	case actions.Restored:
+		l.onRestored(v)
+	case actions.Announced:
+		l.onAnnounced(now, v)
+	case actions.HookDone:
+		l.onHookDone(now, v)
+	case Reload:
+		v.Reply <- l.reload(now, v.Config)
+	case StatusQuery:
+		v.Reply <- l.status(now, v)
+	case HistoryQuery:
+		v.Reply <- l.history.query(v.Name, v.Limit)
+	case Ping:
+		v.Reply <- struct{}{}
+	case Stop:
+		l.stop(now, v)
+	default:
+		panic(fmt.Sprintf("daemon: unknown input %T", in))
+	}
+}
+
+// stop makes every router leave. The second time nobody waits.
+func (l *Loop) stop(now time.Duration, s Stop) {
+	again := l.stopping
+	l.stopping = true
+	l.waiting = nil
+	l.log(slog.LevelInfo, "stopping: "+s.Detail, slog.Bool("yield", s.Yield && !again))
+	for _, r := range l.routers {
+		l.step(now, r, vrrp.Shutdown{Yield: s.Yield && !again, Cause: vrrp.CauseShutdown, Detail: s.Detail})
+	}
+}
+
+// left reports whether everything is over, or has been waited for long enough.
+func (l *Loop) left(now time.Duration) bool {
+	open := 0
+	for _, r := range l.routers {
+		if !r.fsm.Stopped() {
+			return false
+		}
+		if r.wishOpen || !r.hooks.Idle() {
+			open++
+		}
+	}
+	if open == 0 {
+		return true
+	}
+	if l.stopAt == vrrp.Never {
+		l.stopAt = now + stopWait
+	}
+	if now < l.stopAt {
+		return false
+	}
+	l.log(slog.LevelWarn, fmt.Sprintf("leaving although hooks still run or addresses are not confirmed as removed for %d virtual routers; "+
+		"what is left of addresses the next start removes", open))
+	return true
+}
+
+func (l *Loop) log(level slog.Level, text string, attrs ...slog.Attr) {
+	l.ports.Journal.Log(Line{Level: level, Text: text, Attrs: attrs})
+}
+
+// dueHeap orders routers by deadline.
+type dueHeap struct{ routers []*router }
+
+func (h *dueHeap) next() time.Duration {
+	if len(h.routers) == 0 {
+		return vrrp.Never
+	}
+	return h.routers[0].deadline
+}
+func (h *dueHeap) Len() int           { return len(h.routers) }
+func (h *dueHeap) Less(i, j int) bool { return h.routers[i].deadline < h.routers[j].deadline }
+func (h *dueHeap) Swap(i, j int) {
+	h.routers[i], h.routers[j] = h.routers[j], h.routers[i]
+	h.routers[i].heapIndex, h.routers[j].heapIndex = i, j
+}
+func (h *dueHeap) Push(x any) {
+	r := x.(*router)
+	r.heapIndex = len(h.routers)
+	h.routers = append(h.routers, r)
+}
+func (h *dueHeap) Pop() any {
+	r := h.routers[len(h.routers)-1]
+	h.routers = h.routers[:len(h.routers)-1]
+	r.heapIndex = -1
+	return r
+}
+
+func (h *dueHeap) add(r *router)    { heap.Push(h, r) }
+func (h *dueHeap) remove(r *router) { heap.Remove(h, r.heapIndex) }

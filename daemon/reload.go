@@ -1,0 +1,157 @@
+package daemon
+
+import (
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/backbeat-ha/backbeat/vrrp"
+)
+
+// reload carries out the difference between the configuration in force and a
+// new one. A router that does not differ does not notice. It returns the plan.
+func (l *Loop) reload(now time.Duration, cfg *Config) Plan {
+	plan := MakePlan(l.cfg, cfg)
+	if l.stopping {
+		return Plan{}
+	}
+	next := make(map[string]*RouterConfig, len(cfg.Routers))
+	for i := range cfg.Routers {
+		next[cfg.Routers[i].Name] = &cfg.Routers[i]
+	}
+	l.cfg = cfg
+	l.waiting = nil
+	for _, s := range plan.Steps {
+		switch s.Change {
+		case Keep, Adjust:
+			if r := l.find(s.Router); r != nil {
+				l.adjust(now, r, next[s.Router])
+			} else {
+				l.waiting = append(l.waiting, next[s.Router]) // still waiting for its predecessor
+			}
+		case Remove, Replace:
+			if r := l.find(s.Router); r != nil {
+				l.remove(now, r)
+			}
+		}
+		if s.Change == Add || s.Change == Replace {
+			l.waiting = append(l.waiting, next[s.Router])
+		}
+	}
+	l.startWaiting(now)
+	l.watch()
+	return plan
+}
+
+// find returns the running router of a name; one that is leaving has no name any more.
+func (l *Loop) find(name string) *router {
+	i, ok := slices.BinarySearchFunc(l.routers, name, func(r *router, n string) int { return strings.Compare(r.cfg.Name, n) })
+	for ; ok && i < len(l.routers) && l.routers[i].cfg.Name == name; i++ {
+		if !l.routers[i].leaving {
+			return l.routers[i]
+		}
+	}
+	return nil
+}
+
+// adjust changes a running router. Without a difference it only takes over the pointer.
+func (l *Loop) adjust(now time.Duration, r *router, cfg *RouterConfig) {
+	old := r.cfg
+	if old.Equal(cfg) {
+		r.cfg = cfg
+		return
+	}
+	r.link.count(old, -1)
+	r.cfg = cfg
+	r.link.count(cfg, 1)
+	r.encoded.valid = false
+	r.hooks.Configure(cfg.Hooks)
+	wish := r.wish
+	l.step(now, r, vrrp.Configure{Spec: cfg.Spec})
+	if r.fsm.State() == vrrp.Active && r.wish == wish && !slices.Equal(old.Addresses, cfg.Addresses) {
+		// The machine knows the advertised addresses; those that ride along
+		// and prefix lengths are ours.
+		l.want(now, r, cfg.Addresses)
+		r.announceDue = true
+	}
+	l.evaluate(now, r)
+	l.runHooks(r)
+}
+
+// remove makes a router step aside and go.
+func (l *Loop) remove(now time.Duration, r *router) {
+	r.leaving = true
+	l.step(now, r, vrrp.Shutdown{Yield: true, Cause: vrrp.CauseRemoved, Detail: "reload"})
+	if r.fsm.Stopped() && !r.wishOpen {
+		l.depart(now, r)
+	}
+}
+
+// depart forgets a router that has left and whose addresses are off, and
+// starts those that had to wait for it.
+func (l *Loop) depart(now time.Duration, r *router) {
+	l.flushHooks(now, r)
+	if r.heapIndex >= 0 {
+		l.due.remove(r)
+	}
+	l.ports.Announcer.Cancel(r.id)
+	l.forgetWish(r)
+	l.detach(r)
+	l.drop(r)
+	l.startWaiting(now)
+}
+
+// startWaiting starts every new router that clashes with nobody leaving.
+func (l *Loop) startWaiting(now time.Duration) {
+	waiting := l.waiting
+	l.waiting = nil
+	for _, cfg := range waiting {
+		if other := l.clash(cfg); other != nil {
+			l.waiting = append(l.waiting, cfg)
+			l.log(slog.LevelDebug, fmt.Sprintf("(%s) starts when %s has left", cfg.Name, other.cfg.Name))
+			continue
+		}
+		r := l.newRouter(cfg)
+		i, _ := slices.BinarySearchFunc(l.routers, cfg.Name, func(r *router, n string) int { return strings.Compare(r.cfg.Name, n) })
+		l.routers = slices.Insert(l.routers, i, r)
+		l.attach(r)
+		l.due.add(r)
+		l.evaluate(now, r)
+	}
+}
+
+// clash finds a leaving router that a new one must wait for: the same VRID on
+// the same link and family, or one of the same addresses.
+func (l *Loop) clash(cfg *RouterConfig) *router {
+	for _, r := range l.routers {
+		if !r.leaving {
+			continue
+		}
+		if r.cfg.Interface == cfg.Interface && r.cfg.Spec.Family == cfg.Spec.Family && r.cfg.Spec.VRID == cfg.Spec.VRID {
+			return r
+		}
+		if slices.ContainsFunc(r.cfg.Addresses, func(p netip.Prefix) bool {
+			return slices.ContainsFunc(cfg.Addresses, func(q netip.Prefix) bool { return q.Addr() == p.Addr() })
+		}) {
+			return r
+		}
+	}
+	return nil
+}
+
+// watch tells the watcher which interfaces matter: those of running, leaving
+// and waiting routers.
+func (l *Loop) watch() {
+	names := map[string]bool{}
+	for _, r := range l.routers {
+		names[r.cfg.Interface] = true
+	}
+	for _, c := range l.waiting {
+		names[c.Interface] = true
+	}
+	l.ports.Watch(slices.Sorted(maps.Keys(names)))
+}

@@ -1,0 +1,125 @@
+package lab
+
+import (
+	"encoding/binary"
+	"fmt"
+	"net/netip"
+	"time"
+)
+
+// Form is which bytes a checksum was found to cover.
+type Form string
+
+// The forms.
+const (
+	MessageOnly Form = "message"
+	WithPseudo  Form = "pseudo-header"
+	BadSum      Form = "bad"
+)
+
+// Advert is a VRRP message as the lab decodes it. It shares no code with
+// package vrrp, so that a mistake there is not repeated here.
+type Advert struct {
+	Version, Type  uint8
+	VRID, Priority uint8
+	Count          uint8
+	// Reserve is the nibble before the interval.
+	Reserve   uint8
+	Interval  time.Duration
+	Checksum  uint16
+	Form      Form
+	Addresses []netip.Addr
+	// Length is that of the whole message in bytes.
+	Length int
+}
+
+// parseAdvert decodes a message of either IP version. It insists on a length
+// that fits the count, since otherwise the addresses mean nothing.
+func parseAdvert(src, dst netip.Addr, b []byte) (*Advert, error) {
+	if len(b) < 8 {
+		return nil, fmt.Errorf("%d bytes are too few for VRRP", len(b))
+	}
+	a := &Advert{
+		Version: b[0] >> 4, Type: b[0] & 15, VRID: b[1], Priority: b[2], Count: b[3],
+		Reserve:  b[4] >> 4,
+		Interval: time.Duration(binary.BigEndian.Uint16(b[4:])&0x0fff) * 10 * time.Millisecond,
+		Checksum: binary.BigEndian.Uint16(b[6:]), Length: len(b),
+	}
+	a.Form = formOf(src, dst, b)
+	size := 4
+	if src.Is6() {
+		size = 16
+	}
+	if len(b) != 8+int(a.Count)*size {
+		return nil, fmt.Errorf("%d bytes do not fit %d addresses", len(b), a.Count)
+	}
+	for rest := b[8:]; len(rest) > 0; rest = rest[size:] {
+		addr, _ := netip.AddrFromSlice(rest[:size])
+		a.Addresses = append(a.Addresses, addr)
+	}
+	return a, nil
+}
+
+// formOf sums the message with and without the pseudo-header (RFC 9568 5.2.8,
+// RFC 5798 5.2.8); the sum over a good message is 0xffff.
+func formOf(src, dst netip.Addr, b []byte) Form {
+	pseudo := append(src.AsSlice(), dst.AsSlice()...)
+	if src.Is6() {
+		pseudo = binary.BigEndian.AppendUint32(pseudo, uint32(len(b)))
+		pseudo = append(pseudo, 0, 0, 0, 112)
+	} else {
+		pseudo = append(pseudo, 0, 112)
+		pseudo = binary.BigEndian.AppendUint16(pseudo, uint16(len(b)))
+	}
+	switch {
+	case sum(sum(0, pseudo), b) == 0xffff:
+		return WithPseudo
+	case sum(0, b) == 0xffff:
+		return MessageOnly
+	default:
+		return BadSum
+	}
+}
+
+// sum is the ones' complement sum of RFC 1071, added to an earlier one.
+func sum(start uint16, b []byte) uint16 {
+	s := uint32(start)
+	for ; len(b) > 1; b = b[2:] {
+		s += uint32(b[0])<<8 | uint32(b[1])
+	}
+	if len(b) == 1 {
+		s += uint32(b[0]) << 8
+	}
+	for s > 0xffff {
+		s = s>>16 + s&0xffff
+	}
+	return uint16(s)
+}
+
+// encodeAdvert makes a message with a good checksum; the lab uses it to play a
+// peer that the real programs would never be.
+func encodeAdvert(src, dst netip.Addr, a Advert, form Form) []byte {
+	b := []byte{a.Version<<4 | a.Type, a.VRID, a.Priority, uint8(len(a.Addresses)), 0, 0, 0, 0}
+	binary.BigEndian.PutUint16(b[4:], uint16(a.Reserve)<<12|uint16(a.Interval/(10*time.Millisecond)))
+	for _, addr := range a.Addresses {
+		b = append(b, addr.AsSlice()...)
+	}
+	// The field that makes the sum come out right is found by trying both
+	// forms' sums on the message with a zero field.
+	pseudo := append(src.AsSlice(), dst.AsSlice()...)
+	if src.Is6() {
+		pseudo = append(binary.BigEndian.AppendUint32(pseudo, uint32(len(b))), 0, 0, 0, 112)
+	} else {
+		pseudo = binary.BigEndian.AppendUint16(append(pseudo, 0, 112), uint16(len(b)))
+	}
+	start := uint16(0)
+	if form == WithPseudo {
+		start = sum(0, pseudo)
+	}
+	check := ^sum(start, b)
+	if form == BadSum {
+		check ^= 1
+	}
+	binary.BigEndian.PutUint16(b[6:], check)
+	return b
+}

@@ -1,0 +1,182 @@
+package lab
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
+)
+
+// Cut pulls the host's cable (eth0) at the switch: the host loses its carrier.
+func (h *Host) Cut() error {
+	if err := h.lab.hub.nl.LinkSetDown(h.port(0)); err != nil {
+		return fmt.Errorf("cut off %s: %w", h.Name, err)
+	}
+	return nil
+}
+
+// Heal puts the cable back.
+func (h *Host) Heal() error {
+	if err := h.lab.hub.nl.LinkSetUp(h.port(0)); err != nil {
+		return fmt.Errorf("reconnect %s: %w", h.Name, err)
+	}
+	return nil
+}
+
+// Lose makes every frame of the host vanish in the switch, both ways; the host
+// keeps its carrier and notices nothing.
+func (h *Host) Lose() error {
+	if err := h.lab.hub.nl.LinkSetNoMaster(h.port(0)); err != nil {
+		return fmt.Errorf("lose the frames of %s: %w", h.Name, err)
+	}
+	return nil
+}
+
+// Unlose ends Lose.
+func (h *Host) Unlose() error {
+	if err := h.lab.hub.nl.LinkSetMasterByIndex(h.port(0), h.lab.bridges[0]); err != nil {
+		return fmt.Errorf("deliver the frames of %s again: %w", h.Name, err)
+	}
+	return nil
+}
+
+// Deafen stops the switch from handing multicast frames to the host, adverts
+// among them: it is heard but does not hear. Broadcasts and its own unicast
+// frames pass. Neighbor Solicitations are multicast and do not.
+func (h *Host) Deafen() error { return h.multicastFlood(0) }
+
+// Undeafen ends Deafen.
+func (h *Host) Undeafen() error { return h.multicastFlood(1) }
+
+// multicastFlood sets IFLA_BRPORT_MCAST_FLOOD of the host's port; the netlink
+// library has no call for it.
+func (h *Host) multicastFlood(on byte) error {
+	var err error
+	h.lab.hub.do(func() {
+		req := nl.NewNetlinkRequest(unix.RTM_SETLINK, unix.NLM_F_ACK)
+		msg := nl.NewIfInfomsg(unix.AF_BRIDGE)
+		msg.Index = int32(h.ports[0])
+		req.AddData(msg)
+		port := nl.NewRtAttr(unix.IFLA_PROTINFO|unix.NLA_F_NESTED, nil)
+		port.AddRtAttr(nl.IFLA_BRPORT_MCAST_FLOOD, []byte{on})
+		req.AddData(port)
+		_, err = req.Execute(unix.NETLINK_ROUTE, 0)
+	})
+	if err != nil {
+		return fmt.Errorf("change multicast towards %s: %w", h.Name, err)
+	}
+	return nil
+}
+
+// port is the switch's end of a cable.
+func (h *Host) port(link int) netlink.Link {
+	a := netlink.NewLinkAttrs()
+	a.Index = h.ports[link]
+	return &netlink.Device{LinkAttrs: a}
+}
+
+// eth is the host's end.
+func (h *Host) eth(link int) (netlink.Link, error) {
+	name := fmt.Sprintf("eth%d", link)
+	l, err := h.nl.LinkByName(name)
+	if err != nil {
+		return nil, fmt.Errorf("find %s on %s: %w", name, h.Name, err)
+	}
+	return l, nil
+}
+
+// Down and Up switch eth0 inside the host, as its administrator would.
+func (h *Host) Down() error { return h.admin((*netlink.Handle).LinkSetDown) }
+
+// Up ends Down. The kernel removed the IPv6 addresses; the lab's own comes back with it.
+func (h *Host) Up() error {
+	if err := h.admin((*netlink.Handle).LinkSetUp); err != nil {
+		return err
+	}
+	return h.AddAddr(h.Addr6(0))
+}
+
+func (h *Host) admin(set func(*netlink.Handle, netlink.Link) error) error {
+	eth, err := h.eth(0)
+	if err != nil {
+		return err
+	}
+	if err := set(h.nl, eth); err != nil {
+		return fmt.Errorf("switch eth0 of %s: %w", h.Name, err)
+	}
+	return nil
+}
+
+// Unplug deletes the host's eth0 together with its cable; Replug makes a new
+// one with the same MAC and addresses.
+func (h *Host) Unplug() error {
+	if err := h.lab.hub.nl.LinkDel(h.port(0)); err != nil {
+		return fmt.Errorf("unplug %s: %w", h.Name, err)
+	}
+	h.ports = slices.Delete(h.ports, 0, 1)
+	return nil
+}
+
+// Replug ends Unplug.
+func (h *Host) Replug() error {
+	rest := h.ports
+	h.ports = nil
+	if err := h.plug(0); err != nil {
+		h.ports = rest
+		return fmt.Errorf("replug %s: %w", h.Name, err)
+	}
+	h.ports = append(h.ports, rest...)
+	return nil
+}
+
+// DelAddr takes an address away from eth0, as `ip addr del` by somebody else would.
+func (h *Host) DelAddr(p netip.Prefix) error {
+	eth, err := h.eth(0)
+	if err != nil {
+		return err
+	}
+	if err := h.nl.AddrDel(eth, kernelAddr(p)); err != nil {
+		return fmt.Errorf("take %s from %s: %w", p, h.Name, err)
+	}
+	return nil
+}
+
+// AddAddr gives eth0 an address, if it does not have it already.
+func (h *Host) AddAddr(p netip.Prefix) error {
+	eth, err := h.eth(0)
+	if err != nil {
+		return err
+	}
+	if err := h.nl.AddrReplace(eth, kernelAddr(p)); err != nil {
+		return fmt.Errorf("give %s to %s: %w", p, h.Name, err)
+	}
+	return nil
+}
+
+// Addresses returns all addresses of the host except those of lo.
+func (h *Host) Addresses() ([]netip.Prefix, error) {
+	list, err := h.nl.AddrList(nil, netlink.FAMILY_ALL)
+	if err != nil {
+		return nil, fmt.Errorf("list the addresses of %s: %w", h.Name, err)
+	}
+	var out []netip.Prefix
+	for _, a := range list {
+		ip, ok := netip.AddrFromSlice(a.IP)
+		if !ok || ip.IsLoopback() {
+			continue
+		}
+		bits, _ := a.Mask.Size()
+		out = append(out, netip.PrefixFrom(ip.Unmap(), bits))
+	}
+	return out, nil
+}
+
+// Has reports whether the host's kernel has the address, of whatever length.
+// An address the kernel cannot be asked about counts as not there.
+func (h *Host) Has(a netip.Addr) bool {
+	list, err := h.Addresses()
+	return err == nil && slices.ContainsFunc(list, func(p netip.Prefix) bool { return p.Addr() == a })
+}

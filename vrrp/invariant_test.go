@@ -1,0 +1,297 @@
+package vrrp_test
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/backbeat-ha/backbeat/vrrp"
+)
+
+// laws is what holds in every history of a router, whatever happens to it. It
+// keeps only what the effects themselves have said so far.
+type laws struct {
+	held     bool // Hold without Release
+	farewell bool // priority 0 sent in this stay in Active
+}
+
+// longestWait bounds Active_Down_Timer: three intervals, the skew of priority
+// 1, and what a shift by SetPriority or a grant after a stall may add.
+const longestWait = 5 * vrrp.MaxInterval
+
+// judge compares one step with the laws.
+func (l *laws) judge(now time.Duration, before *vrrp.View, ev vrrp.Event, fx []vrrp.Effect, r *vrrp.Router) error {
+	after := r.View()
+	state, term := before.State, before.Term
+	for i, e := range fx {
+		var err error
+		switch e.Kind {
+		case vrrp.Send:
+			err = l.sent(e, state, promotes(fx[i+1:]), after.Priority)
+		case vrrp.Become:
+			err = became(e, state, term, after.Priority)
+			if e.To == vrrp.Active || e.From == vrrp.Active {
+				l.farewell = false
+			}
+			state, term = e.To, e.Term
+		case vrrp.Hold:
+			_, reload := ev.(vrrp.Configure)
+			err = first(require(state == vrrp.Active, "hold outside Active"),
+				require(!l.held || reload, "hold twice without a reload"), require(e.Term == term, "hold with a stale term"))
+			l.held = true
+		case vrrp.Release:
+			err = first(require(state != vrrp.Active, "release while Active"), require(l.held, "release of nothing"),
+				require(e.Term == term, "release with a stale term"))
+			l.held = false
+		case vrrp.Announce:
+			err = first(require(state == vrrp.Active && l.held, "announce without holding"),
+				require(e.Term == term, "announce with a stale term"))
+		case vrrp.Tell:
+			err = require(e.Notice.Kind > vrrp.NoticeNone && e.Notice.Kind < vrrp.NumNotices, "a notice without a name")
+		}
+		if err != nil {
+			return fmt.Errorf("effect %d (%v): %w", i, e.Kind, err)
+		}
+	}
+	return first(
+		require(after.State == state, "the state changed without saying so"),
+		require(after.Term == term, "the term changed without saying so"),
+		require(l.held == (state == vrrp.Active), "addresses held while not Active, or the reverse"),
+		require(after.Yielding == (l.farewell && state == vrrp.Active), "yielding without a farewell, or the reverse"),
+		require(!before.Stopped || after.Stopped, "a stopped router came back"),
+		timersFit(now, ev, &after, r.Deadline()),
+		require((after.Priority == vrrp.PriorityOwner) == (after.Spec.Priority == vrrp.PriorityOwner) && after.Priority > 0,
+			"effective priority is 0, or 255 without ownership"),
+	)
+}
+
+// promotes tells whether the rest of the effects makes the router Active.
+func promotes(rest []vrrp.Effect) bool {
+	for _, e := range rest {
+		if e.Kind == vrrp.Become {
+			return e.To == vrrp.Active
+		}
+	}
+	return false
+}
+
+func (l *laws) sent(e vrrp.Effect, state vrrp.State, promoting bool, own uint8) error {
+	if l.farewell {
+		return errors.New("sent something after the farewell")
+	}
+	if e.Priority == vrrp.PriorityStop {
+		l.farewell = true
+		return require(state == vrrp.Active, "priority 0 from a router that is not Active")
+	}
+	return first(require(state == vrrp.Active || promoting, "sent while not Active"),
+		require(e.Priority == own, "sent a priority that is not the effective one"))
+}
+
+func became(e vrrp.Effect, state vrrp.State, term uint64, own uint8) error {
+	return first(
+		require(e.From == state, "left a state it was not in"),
+		require(e.To != e.From, "went where it was"),
+		require(e.Term == term+1, "the term did not grow by one"),
+		require(e.Reason.Cause != vrrp.CauseNone, "a transition without a cause"),
+		require(e.Reason.Priority == own, "the reason names another priority"),
+		require(e.Reason.Silence >= 0, "negative silence"),
+	)
+}
+
+// timersFit: every state has the timers that lead out of it, and none else.
+func timersFit(now time.Duration, ev vrrp.Event, v *vrrp.View, deadline time.Duration) error {
+	if _, ok := ev.(vrrp.Timeout); ok && deadline <= now {
+		return fmt.Errorf("busy loop: after a timeout at %v the deadline is %v", now, deadline)
+	}
+	switch v.State {
+	case vrrp.Initialize:
+		return require(deadline == vrrp.Never, "a timer runs in Initialize")
+	case vrrp.Backup:
+		return first(
+			require(v.DownDue != vrrp.Never && v.DownDue-now <= longestWait, "Backup would wait for ever"),
+			require(v.AdverDue == vrrp.Never, "Adver_Timer runs in Backup"),
+			require(deadline == min(v.DownDue, v.HoldDue), "Backup's deadline is neither of its timers"))
+	default:
+		return first(
+			require(v.DownDue == vrrp.Never && v.HoldDue == vrrp.Never, "a Backup's timer runs in Active"),
+			require(!v.Yielding || v.AdverDue == vrrp.Never, "advertises while leaving"),
+			require(deadline-now <= v.Spec.Interval+vrrp.MaxInterval, "Active would be silent for ever"))
+	}
+}
+
+func require(ok bool, otherwise string) error {
+	if ok {
+		return nil
+	}
+	return errors.New(otherwise)
+}
+
+func first(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// tape turns bytes into choices; when it is at its end it says 0.
+type tape struct{ data []byte }
+
+func (t *tape) next() byte {
+	if len(t.data) == 0 {
+		return 0
+	}
+	b := t.data[0]
+	t.data = t.data[1:]
+	return b
+}
+
+func (t *tape) interval() time.Duration {
+	choice := []time.Duration{10 * ms, 20 * ms, 100 * ms, 400 * ms, s, 2 * s, vrrp.MaxInterval}
+	return choice[int(t.next())%len(choice)]
+}
+
+func (t *tape) priority() uint8 {
+	choice := []uint8{0, 1, 99, 100, 101, 150, 200, 254, 255}
+	if b := t.next(); int(b) < 2*len(choice) {
+		return choice[int(b)/2]
+	}
+	return t.next()
+}
+
+func (t *tape) addresses(f vrrp.Family) []netip.Addr {
+	list := addrs("10.0.0.253", "10.0.0.252", "10.0.0.251")
+	if f == vrrp.IPv6 {
+		list = addrs("fe80::53", "2001:db8::53", "2001:db8::54")
+	}
+	return list[:1+int(t.next())%len(list)]
+}
+
+func (t *tape) spec(f vrrp.Family) vrrp.Spec {
+	flags := t.next()
+	return vrrp.Spec{VRID: 52, Family: f, Priority: max(1, t.priority()), Interval: t.interval(), Preempt: flags&1 == 0,
+		PreemptDelay: time.Duration(flags>>4) * 700 * ms * time.Duration(flags>>1&1), Addresses: t.addresses(f),
+		Checksum: vrrp.ChecksumPolicy(flags>>2&3) % 3}
+}
+
+func (t *tape) source(f vrrp.Family) netip.Addr {
+	last := t.next() % 6 // .1 is the router itself
+	if f == vrrp.IPv4 {
+		return netip.AddrFrom4([4]byte{10, 0, 0, last})
+	}
+	return netip.AddrFrom16([16]byte{0: 0xfe, 1: 0x80, 11: 0xff, 12: 0xfe, 15: last})
+}
+
+// pass moves the clock, to or around the deadline or freely.
+func (t *tape) pass(g *rig) {
+	due := g.r.Deadline()
+	switch b := t.next(); {
+	case b < 100 && due != vrrp.Never:
+		g.now = max(g.now, due)
+	case b < 130 && due != vrrp.Never:
+		g.now = max(g.now, due-1)
+	case b < 150 && due != vrrp.Never:
+		g.now = max(g.now, due) + time.Duration(t.next())*37*ms
+	case b < 230:
+		g.now += time.Duration(b-100) * 100 * time.Microsecond
+	default:
+		g.now += time.Duration(t.next()) * 173 * ms
+	}
+}
+
+// drive lets a router live through the history on the tape, judged at every
+// step, and returns the number of steps.
+func drive(tb testing.TB, data []byte) int {
+	t := &tape{data}
+	f := vrrp.IPv4
+	if t.next()&1 == 1 {
+		f = vrrp.IPv6
+	}
+	g := newRig(tb, t.spec(f))
+	steps := 0
+	for ; len(t.data) > 0; steps++ {
+		t.pass(g)
+		switch op := t.next(); {
+		case op < 90:
+			g.step(vrrp.Timeout{})
+		case op < 180:
+			e := g.advert(t.source(f), t.priority(), t.interval())
+			e.Form = vrrp.MessageOnly + vrrp.ChecksumForm(op&1)
+			e.At -= time.Duration(t.next()) * ms * time.Duration(op>>1&1)
+			if op >= 170 {
+				e.Advert.Addresses = t.addresses(f)
+			}
+			g.step(e)
+		case op < 205:
+			g.linkUp()
+		case op < 213:
+			faults := []vrrp.Fault{vrrp.FaultInterfaceMissing, vrrp.FaultInterfaceDown, vrrp.FaultNoPrimaryAddress, vrrp.FaultSocket}
+			g.step(vrrp.LinkState{Fault: faults[op%4]})
+		case op < 225:
+			g.step(vrrp.SetPriority{Priority: t.priority()})
+		case op < 237:
+			g.step(vrrp.Configure{Spec: t.spec(f)})
+		case op < 250:
+			late := time.Duration(t.next()) * 100 * ms
+			g.now += late
+			g.step(vrrp.Stall{Late: late})
+		case op == 255:
+			g.step(vrrp.Shutdown{Cause: vrrp.CauseShutdown, Yield: t.next()&1 == 0})
+		default:
+			g.step(vrrp.Timeout{})
+			g.step(vrrp.Timeout{}) // a spurious one
+		}
+	}
+	return steps
+}
+
+// Whatever happens to a router, the laws hold: 150,000 random steps.
+//
+// The seed of a failing history is printed; put it into the call of NewPCG.
+func TestRandomHistories(t *testing.T) {
+	const histories, length = 600, 1500
+	base := rand.Uint64()
+	steps := 0
+	for i := range uint64(histories) {
+		seed := base + i
+		ok := t.Run("", func(t *testing.T) {
+			rng := rand.New(rand.NewPCG(seed, 0))
+			data := make([]byte, length)
+			for j := range data {
+				data[j] = byte(rng.Uint32())
+			}
+			defer func() {
+				if t.Failed() {
+					t.Logf("seed %d", seed)
+				}
+			}()
+			steps += drive(t, data)
+		})
+		if !ok {
+			break
+		}
+	}
+	t.Logf("%d steps, seeds from %d", steps, base)
+	if !t.Failed() && steps < 100_000 {
+		t.Errorf("only %d steps: the generator makes too little of its bytes", steps)
+	}
+}
+
+// FuzzStep looks for histories that break a law.
+func FuzzStep(f *testing.F) {
+	f.Add([]byte{0, 0, 10, 4, 0, 240, 0, 190})
+	f.Add([]byte("\x01\x10\x30\x02\x01\xf0\x00\xc0\x10\x00\x10\x00\x10\x80\x02\x05\x05\xff\xff\x00\x00\x00\x00"))
+	rng := rand.New(rand.NewPCG(9568, 3768))
+	for range 20 {
+		data := make([]byte, 400)
+		for j := range data {
+			data[j] = byte(rng.Uint32())
+		}
+		f.Add(data)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) { drive(t, data) })
+}

@@ -1,0 +1,189 @@
+package wire
+
+import (
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/backbeat-ha/backbeat/vrrp"
+	"golang.org/x/sys/unix"
+)
+
+// Port is the sockets, the timer and the wake-up of one loop. See the package
+// comment for who may call what.
+type Port struct {
+	post  func(any)
+	epfd  int
+	timer int
+	event int
+
+	armed  time.Duration
+	woken  atomic.Bool
+	links  map[int]*link
+	socket map[int32]*rxSocket // by descriptor
+	dirty  []*link             // links with queued frames
+
+	events []unix.EpollEvent
+	fresh  int // events that Wait left for Receive
+	rx     *receiver
+
+	mu      sync.Mutex
+	opened  []opened // results of openers, adopted by the loop
+	pending atomic.Bool
+	serial  uint64
+}
+
+// New makes a port without sockets. post receives vrrp.SocketReady answers; it
+// is called from other goroutines and must lead to Wake.
+func New(post func(any)) (*Port, error) {
+	p := &Port{post: post, links: map[int]*link{}, socket: map[int32]*rxSocket{},
+		events: make([]unix.EpollEvent, 128), rx: newReceiver(), armed: vrrp.Never}
+	var err error
+	p.epfd, p.timer, p.event = -1, -1, -1
+	if p.epfd, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
+		return nil, fmt.Errorf("create epoll: %w", err)
+	}
+	if p.timer, err = unix.TimerfdCreate(unix.CLOCK_BOOTTIME, unix.TFD_CLOEXEC|unix.TFD_NONBLOCK); err != nil {
+		p.Close()
+		return nil, fmt.Errorf("create timerfd on CLOCK_BOOTTIME: %w", err)
+	}
+	if p.event, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
+		p.Close()
+		return nil, fmt.Errorf("create eventfd: %w", err)
+	}
+	for _, fd := range []int{p.timer, p.event} {
+		if err := p.watch(fd); err != nil {
+			p.Close()
+			return nil, err
+		}
+	}
+	return p, nil
+}
+
+func (p *Port) watch(fd int) error {
+	ev := unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(fd)}
+	if err := unix.EpollCtl(p.epfd, unix.EPOLL_CTL_ADD, fd, &ev); err != nil {
+		return fmt.Errorf("watch descriptor: %w", err)
+	}
+	return nil
+}
+
+// Close closes everything. The port must not be used afterwards; Wake from a
+// late goroutine is harmless.
+func (p *Port) Close() {
+	for index := range p.links {
+		p.Forget(index)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, o := range p.opened {
+		o.close()
+	}
+	p.opened = nil
+	p.serial++ // openers still under way close what they get
+	for _, fd := range []*int{&p.timer, &p.event, &p.epfd} {
+		if *fd >= 0 {
+			unix.Close(*fd)
+			*fd = -1
+		}
+	}
+}
+
+// Now is CLOCK_BOOTTIME: monotonic, and it counts the time a machine slept.
+func (p *Port) Now() time.Duration { return boottime() }
+
+// Wall is the wall clock, for people.
+func (p *Port) Wall() time.Time { return time.Now() }
+
+func boottime() time.Duration {
+	var ts unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts); err != nil {
+		panic("wire: clock_gettime(CLOCK_BOOTTIME): " + err.Error()) // there since Linux 2.6.39
+	}
+	return time.Duration(ts.Nano())
+}
+
+// Wake ends a Wait, now or the next one. From any goroutine.
+func (p *Port) Wake() {
+	if p.woken.Swap(true) {
+		return // already on its way
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.event >= 0 {
+		one := [8]byte{1}
+		// EAGAIN would mean that the counter is full: awake enough.
+		_, _ = unix.Write(p.event, one[:])
+	}
+}
+
+// Wait blocks until a packet can be read, the deadline has come, or Wake.
+// It may return early for no reason.
+func (p *Port) Wait(deadline time.Duration) {
+	if deadline != p.armed {
+		p.arm(deadline)
+	}
+	if p.fresh > 0 {
+		return
+	}
+	n, err := unix.EpollWait(p.epfd, p.events, -1)
+	if err != nil {
+		return // EINTR: whoever called will look at everything anyway
+	}
+	p.fresh = n
+}
+
+// arm sets the timer to an absolute instant, so that no time is lost between
+// reading the clock and arming. Setting it also clears an expiration, which is
+// why the descriptor is never read.
+func (p *Port) arm(deadline time.Duration) {
+	p.armed = deadline
+	var spec unix.ItimerSpec
+	if deadline != vrrp.Never {
+		spec.Value = unix.NsecToTimespec(int64(max(deadline, 1)))
+	}
+	if err := unix.TimerfdSettime(p.timer, unix.TFD_TIMER_ABSTIME, &spec, nil); err != nil {
+		panic("wire: timerfd_settime: " + err.Error()) // only for a bad descriptor or value
+	}
+}
+
+// Receive reads what is queued; see daemon.Wire.
+func (p *Port) Receive(budget int, f func(*vrrp.Packet)) (more bool) {
+	p.adopt()
+	for {
+		n := p.fresh
+		p.fresh = 0
+		if n == 0 {
+			var err error
+			if n, err = unix.EpollWait(p.epfd, p.events, 0); err != nil || n <= 0 {
+				return false
+			}
+		}
+		full := n == len(p.events)
+		for _, ev := range p.events[:n] {
+			switch int(ev.Fd) {
+			case p.timer:
+			case p.event:
+				p.clearWake()
+			default:
+				s := p.socket[ev.Fd]
+				if s == nil {
+					continue
+				}
+				if budget -= p.rx.drain(s, budget, f); budget <= 0 {
+					return true
+				}
+			}
+		}
+		if !full {
+			return false
+		}
+	}
+}
+
+func (p *Port) clearWake() {
+	p.woken.Store(false)
+	var b [8]byte
+	_, _ = unix.Read(p.event, b[:])
+}
