@@ -31,6 +31,9 @@ type section struct {
 	header    hcl.Range
 	values    map[string]value
 	sections  []*section
+	// meant are arguments that are there under a wrong name, which was
+	// reported: they are not missing as well.
+	meant map[string]bool
 }
 
 func (s *section) get(name string) value { return s.values[name] }
@@ -56,11 +59,12 @@ func (d *decoder) body(b *hclsyntax.Body, def *block, sec *section) {
 // attributes decodes what is written in b; defaults come in complete.
 func (d *decoder) attributes(b *hclsyntax.Body, def *block, sec *section) {
 	sec.values = make(map[string]value, len(def.arguments))
+	sec.meant = make(map[string]bool)
 	for _, name := range inOrder(b.Attributes) {
 		at := b.Attributes[name]
 		arg := def.argument(name)
 		if arg == nil {
-			d.unknownArgument(at, def)
+			sec.meant[d.unknownArgument(at, def)] = true
 			continue
 		}
 		sec.values[name] = d.value(arg, at)
@@ -74,6 +78,7 @@ func (d *decoder) inner(blocks hclsyntax.Blocks, def *block, sec *section) {
 		child := def.block(b.Type)
 		if child == nil {
 			d.unknownBlock(b, def)
+			sec.meant[b.Type] = true
 			continue
 		}
 		if before, ok := first[b.Type]; ok && child.once {
@@ -138,6 +143,8 @@ func (d *decoder) complete(b *hclsyntax.Body, def *block, sec *section) {
 		v, written := sec.values[arg.name]
 		switch {
 		case written && v.given():
+		case arg.required && sec.meant[arg.name]:
+			sec.values[arg.name] = value{at: sec.header}
 		case arg.required:
 			missing = append(missing, arg.name)
 			examples = append(examples, arg.example)
@@ -149,8 +156,12 @@ func (d *decoder) complete(b *hclsyntax.Body, def *block, sec *section) {
 	if len(missing) == 0 || d.stumbled(b) {
 		return
 	}
+	them := "it"
+	if len(missing) > 1 {
+		them = "them"
+	}
 	d.errorf(sec.header, fmt.Sprintf("Missing argument: %s", strings.Join(missing, ", ")),
-		"%s needs it. For example:\n    %s", sec.title(), strings.Join(examples, "\n    "))
+		"%s needs %s. For example:\n    %s", sec.title(), them, strings.Join(examples, "\n    "))
 }
 
 // title names a section in a sentence.
@@ -170,21 +181,23 @@ func (d *decoder) stumbled(b *hclsyntax.Body) bool {
 	})
 }
 
-func (d *decoder) unknownArgument(at *hclsyntax.Attribute, def *block) {
+// unknownArgument reports a name and returns the one that was meant, or "".
+func (d *decoder) unknownArgument(at *hclsyntax.Attribute, def *block) string {
 	if def.block(at.Name) != nil {
 		d.errorf(at.NameRange, fmt.Sprintf("%s is a block", at.Name),
 			"Write it without the equals sign:\n    %s { … }", def.block(at.Name).header())
-		return
+		return at.Name
 	}
 	var names []string
 	for _, a := range def.arguments {
 		if slices.Contains(a.elsewhere, at.Name) {
 			d.errorf(at.NameRange, unknown("argument", at.Name), "Here it is called %s:\n    %s", a.name, a.example)
-			return
+			return a.name
 		}
 		names = append(names, a.name)
 	}
 	d.errorf(at.NameRange, unknown("argument", at.Name), "%s", d.expect("argument", at.Name, names, def))
+	return nearest(at.Name, names)
 }
 
 func (d *decoder) unknownBlock(b *hclsyntax.Block, def *block) {

@@ -180,7 +180,8 @@ func (d *Diagnostics) writeOne(b *strings.Builder, g *hcl.Diagnostic, width uint
 	}
 }
 
-// within names the block around r: ", in virtual_router \"web\"".
+// within names the block around r, ", in virtual_router \"web\"", unless the
+// source line says it anyway.
 func (d *Diagnostics) within(r *hcl.Range) string {
 	f := d.files[r.Filename]
 	if f == nil {
@@ -190,7 +191,8 @@ func (d *Diagnostics) within(r *hcl.Range) string {
 	if !ok {
 		return ""
 	}
-	if s := nav.ContextString(r.Start.Byte); s != "" {
+	line, _ := d.sourceLine(r)
+	if s := nav.ContextString(r.Start.Byte); s != "" && !bytes.HasPrefix(bytes.TrimSpace(line), []byte(s)) {
 		return ", in " + visible(s)
 	}
 	return ""

@@ -33,7 +33,11 @@ func (d *decoder) explain(g *hcl.Diagnostic, expr hclsyntax.Expression) *hcl.Dia
 	case g.Summary == "Error in function call":
 		// "Call to function "env" failed: …." has the cause behind the colon.
 		if i := strings.Index(g.Detail, "failed: "); i >= 0 {
-			out.Summary, out.Detail = "Function failed", capital(g.Detail[i+len("failed: "):])
+			out.Summary = "Function failed"
+			if call, ok := g.Extra.(hclsyntax.FunctionCallDiagExtra); ok {
+				out.Summary = fmt.Sprintf("Function %s failed", call.CalledFunctionName())
+			}
+			out.Detail = capital(g.Detail[i+len("failed: "):])
 		}
 	}
 	return &out

@@ -20,22 +20,23 @@ const (
 	words                // a list of argument.words, as a set
 )
 
+// String completes "must be …".
 func (k kind) String() string {
 	switch k {
 	case number:
-		return "whole number"
+		return "a whole number"
 	case boolean:
 		return "true or false"
 	case duration:
-		return "duration"
+		return "a duration"
 	case word:
-		return "word"
+		return "a word"
 	case texts:
-		return "list of strings"
+		return "a list of strings"
 	case words:
-		return "list of words"
+		return "a list of words"
 	default:
-		return "string"
+		return "a string"
 	}
 }
 

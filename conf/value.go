@@ -44,6 +44,9 @@ func (d *decoder) value(a *argument, at *hclsyntax.Attribute) value {
 	raw, ok := d.evaluate(at.Expr)
 	switch {
 	case !ok:
+		if !d.HasErrors() {
+			d.errorf(v.at, fmt.Sprintf("%s cannot be computed", a.name), "Its value hangs on something that is not known. Write it like this:\n    %s", a.example)
+		}
 		return v
 	case raw.IsNull():
 		v.null = true
@@ -107,7 +110,7 @@ func (d *decoder) convert(a *argument, raw cty.Value, expr hclsyntax.Expression,
 
 // wrongKind reports a value of another type.
 func (d *decoder) wrongKind(a *argument, raw cty.Value, at hcl.Range) {
-	d.errorf(at, fmt.Sprintf("%s is a %s", a.name, a.kind), "This is %s. Write it like this:\n    %s", friendly(raw), a.example)
+	d.errorf(at, fmt.Sprintf("%s must be %s", a.name, a.kind), "This is %s. Write it like this:\n    %s", friendly(raw), a.example)
 }
 
 // friendly describes a value that is not what it should be.
@@ -194,7 +197,7 @@ func (d *decoder) convertDuration(a *argument, raw cty.Value, v *value) bool {
 func (d *decoder) convertList(a *argument, raw cty.Value, expr hclsyntax.Expression, v *value) bool {
 	if t := raw.Type(); !t.IsTupleType() && !t.IsListType() && !t.IsSetType() {
 		if t == cty.String {
-			d.errorf(v.at, fmt.Sprintf("%s is a list", a.name), "Put it in brackets, also when there is only one:\n    %s", a.example)
+			d.errorf(v.at, fmt.Sprintf("%s must be %s", a.name, a.kind), "Put it in brackets, also when there is only one:\n    %s", a.example)
 			return false
 		}
 		d.wrongKind(a, raw, v.at)
@@ -206,7 +209,7 @@ func (d *decoder) convertList(a *argument, raw cty.Value, expr hclsyntax.Express
 	for i, e := range elements {
 		s, err := convert.Convert(e, cty.String)
 		if err != nil || s.IsNull() {
-			d.errorf(places[i], fmt.Sprintf("%s is a %s", a.name, a.kind), "Element %d is %s. Write it like this:\n    %s", i+1, friendly(e), a.example)
+			d.errorf(places[i], fmt.Sprintf("%s must be %s", a.name, a.kind), "Element %d is %s. Write it like this:\n    %s", i+1, friendly(e), a.example)
 			ok = false
 			continue
 		}

@@ -137,7 +137,7 @@ func TestV4_OtherVersions(t *testing.T) {
 		refused(t, vrrp.IPv4, stimulus(vrrp.IPv4, func(m []byte) { m[0] = version<<4 | 1 }), vrrp.DropVersion)
 	}
 	// A well-formed version 2 message is 8 bytes longer and still another version.
-	v2 := datagram(peer4, vrrp.IPv4.Group(), unhex(t, "2134fa010001d9ce0a0000fd0000000000000000"))
+	v2 := datagram(peer4, vrrp.IPv4.Group(), unhex(t, "2134fa010001d9cb0a0000fd0000000000000000"))
 	refused(t, vrrp.IPv4, v2, vrrp.DropVersion)
 }
 

@@ -64,7 +64,7 @@ func explainDenied(path string, who account) error {
 		return fmt.Errorf("start %s: permission denied for user %s: the daemon needs CAP_SETUID and CAP_SETGID to become that user, "+
 			"and the file system must not be mounted noexec", path, who.name)
 	case blame == "":
-		return fmt.Errorf("start %s: permission denied for user %s: is its file system mounted noexec?", path, who.name)
+		return fmt.Errorf("start %s: permission denied for user %s: is its interpreter executable, is its file system mounted noexec?", path, who.name)
 	default:
 		return fmt.Errorf("start %s: permission denied for user %s at %s: chmod a+x %s", path, who.name, blame, blame)
 	}

@@ -130,7 +130,7 @@ func (r *Runner) supervise(pid int, timeout time.Duration) (ended <-chan struct{
 // The group goes first: as long as the zombie is there its number cannot belong
 // to anybody else.
 func (r *Runner) reap(cmd *exec.Cmd) {
-	_ = r.signal(cmd.Process.Pid, unix.SIGKILL) // the zombie is in the group, so ESRCH cannot be; EPERM leaves strangers alone
+	_ = r.signal(cmd.Process.Pid, unix.SIGKILL) // the zombie may be the only one to take it
 	_ = cmd.Wait()                              // the state is in cmd.ProcessState; errors of the pipes are of no interest
 }
 
@@ -153,8 +153,15 @@ func signalGroup(group int, s unix.Signal) error { return unix.Kill(-group, s) }
 // runs as another user and CAP_SYS_NICE is missing it is left as it is.
 func lower(pid int) {
 	now, err := unix.SchedGetAttr(pid, 0)
-	if err != nil || now.Policy == unix.SCHED_NORMAL && now.Nice >= 0 {
+	if err != nil {
 		return
+	}
+	switch now.Policy {
+	case unix.SCHED_FIFO, unix.SCHED_RR, unix.SCHED_DEADLINE:
+	default:
+		if now.Nice >= 0 {
+			return // ordinary already, or below
+		}
 	}
 	_ = unix.SchedSetAttr(pid, &unix.SchedAttr{Policy: unix.SCHED_NORMAL}, 0)
 }

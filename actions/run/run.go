@@ -36,7 +36,8 @@ type Runner struct {
 	patience, holdout time.Duration
 	slots             int
 
-	stop    chan struct{} // closed when running commands must end
+	stop    chan struct{} // closed once, when running commands must end
+	once    sync.Once
 	workers sync.WaitGroup
 
 	mu      sync.Mutex
@@ -46,7 +47,8 @@ type Runner struct {
 }
 
 // New returns a Runner that answers every job with one actions.HookDone, given
-// to post from a goroutine of the Runner's.
+// to post from a goroutine of the Runner's. post may wait for its reader, but
+// must not do so for ever: Close waits for it.
 func New(post func(any)) *Runner {
 	return &Runner{post: post, verify: verifyFor, signal: signalGroup,
 		patience: patience, holdout: holdout, slots: atOnce, stop: make(chan struct{})}
@@ -71,11 +73,10 @@ func (r *Runner) Run(job actions.HookJob) {
 
 // Close takes no new jobs and lets those that were accepted end until ctx does.
 // Then running commands get TERM and 2 s later KILL, and those that wait are
-// answered as not started. It returns when every job has been answered, at most
-// 4 s after ctx has ended.
+// answered as not started. It returns when every job has been answered, which
+// takes at most some 5 s from the end of ctx.
 func (r *Runner) Close(ctx context.Context) {
 	r.mu.Lock()
-	first := !r.closed
 	r.closed = true
 	r.mu.Unlock()
 	ended := make(chan struct{})
@@ -86,9 +87,7 @@ func (r *Runner) Close(ctx context.Context) {
 	select {
 	case <-ended:
 	case <-ctx.Done():
-		if first {
-			close(r.stop)
-		}
+		r.once.Do(func() { close(r.stop) })
 		<-ended
 	}
 }

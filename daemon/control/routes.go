@@ -85,7 +85,12 @@ func (s *Server) status(w http.ResponseWriter, r *http.Request) {
 // shift the list by what it added or removed; nothing is shown twice.
 func (s *Server) collect(ctx context.Context, name string) (*Status, error) {
 	st := &Status{Schema: SchemaVersion, Version: s.opt.Version, PID: os.Getpid(), At: time.Now()}
-	routers, links := map[string]bool{}, map[string]bool{}
+	// While a router is replaced, the leaving one and its successor share a name.
+	type key struct {
+		name, link, family string
+		vrid               uint8
+	}
+	routers, links := map[key]bool{}, map[string]bool{}
 	all := []daemon.RouterStatus{}
 	allLinks := []daemon.LinkStatus{}
 	for from, n := 0, 0; n < maxPages; n++ {
@@ -96,8 +101,8 @@ func (s *Server) collect(ctx context.Context, name string) (*Status, error) {
 			return nil, err
 		}
 		for _, v := range page.Routers {
-			if !routers[v.Name] {
-				routers[v.Name] = true
+			if k := (key{v.Name, v.Interface, v.Family, v.VRID}); !routers[k] {
+				routers[k] = true
 				all = append(all, v)
 			}
 		}
@@ -188,17 +193,32 @@ func (s *Server) unavailable(w http.ResponseWriter, err error) {
 // errSilent is told to the client when the loop does not answer.
 var errSilent = errors.New("the daemon's loop does not answer: it is stopping, stopped (SIGSTOP) or starved of processor time; see its log")
 
-// ask posts a question and waits for the answer, but not forever.
+// ask posts a question and waits for the answer, but not forever. A question
+// that was given up keeps its slot until the loop has answered it: however many
+// clients ask a loop that is stuck, few questions wait in its queue.
 func ask[T any](ctx context.Context, s *Server, question func(reply chan<- T) daemon.Input) (T, error) {
-	reply := make(chan T, 1)
-	s.opt.Post(question(reply))
 	ctx, cancel := context.WithTimeout(ctx, s.patience)
 	defer cancel()
+	var none T
 	select {
-	case v := <-reply:
+	case s.asking <- struct{}{}:
+	case <-ctx.Done():
+		return none, errSilent
+	}
+	reply, answer := make(chan T, 1), make(chan T, 1)
+	go func() {
+		defer func() { <-s.asking }()
+		s.opt.Post(question(reply))
+		select {
+		case v := <-reply:
+			answer <- v
+		case <-s.gone:
+		}
+	}()
+	select {
+	case v := <-answer:
 		return v, nil
 	case <-ctx.Done():
-		var none T
 		return none, errSilent
 	}
 }

@@ -27,6 +27,9 @@ const (
 	// loopPatience is how long the loop may take to answer. It answers between
 	// two turns, which take milliseconds.
 	loopPatience = 2 * time.Second
+	// maxAsking is how many questions may be with the loop at a time. Its queue
+	// has room for a thousand inputs, which are for those that do the work.
+	maxAsking = 8
 	// reloadPatience bounds reading, checking and applying a configuration.
 	reloadPatience = time.Minute
 	headerPatience = 2 * time.Second
@@ -48,7 +51,8 @@ type Options struct {
 	Lock string
 	// Group may read; DefaultGroup if empty. It need not exist.
 	Group string
-	// Post hands a query to the loop; it must not block.
+	// Post hands a query to the loop. It may wait for room in the loop's queue,
+	// and must return when the loop has ended.
 	Post func(daemon.Input)
 	// Reload reads the configuration anew and applies it. It may take its time
 	// and may be called from several goroutines at once.
@@ -69,6 +73,8 @@ type Server struct {
 	// encoding lets one answer at a time be made: several goroutines that
 	// compute at once can keep the loop from its processor (ecosystem.md 3.2).
 	encoding chan struct{}
+	asking   chan struct{} // slots, see ask
+	gone     chan struct{} // closed when Run has ended
 }
 
 // New returns a server that has touched nothing yet; see Open and Run.
@@ -85,7 +91,8 @@ func New(o Options) *Server {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Server{opt: o, patience: loopPatience, encoding: make(chan struct{}, 1)}
+	return &Server{opt: o, patience: loopPatience, encoding: make(chan struct{}, 1),
+		asking: make(chan struct{}, maxAsking), gone: make(chan struct{})}
 }
 
 // Open makes sure that no other daemon runs and opens the socket. From then on
@@ -126,8 +133,9 @@ func (s *Server) Close() error {
 
 // Run serves until ctx ends, then closes and removes the socket, grants requests
 // under way a moment, and returns when all it started has ended. The claim
-// stays until Close: addresses may still be on their way off.
+// stays until Close: addresses may still be on their way off. It is called once.
 func (s *Server) Run(ctx context.Context) error {
+	defer close(s.gone)
 	if s.listener == nil {
 		if err := s.Open(); err != nil {
 			return err

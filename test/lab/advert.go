@@ -7,6 +7,9 @@ import (
 	"time"
 )
 
+// protocol is VRRP's IP protocol number and next header.
+const protocol = 112
+
 // Form is which bytes a checksum was found to cover.
 type Form string
 
@@ -63,22 +66,23 @@ func parseAdvert(src, dst netip.Addr, b []byte) (*Advert, error) {
 // formOf sums the message with and without the pseudo-header (RFC 9568 5.2.8,
 // RFC 5798 5.2.8); the sum over a good message is 0xffff.
 func formOf(src, dst netip.Addr, b []byte) Form {
-	pseudo := append(src.AsSlice(), dst.AsSlice()...)
-	if src.Is6() {
-		pseudo = binary.BigEndian.AppendUint32(pseudo, uint32(len(b)))
-		pseudo = append(pseudo, 0, 0, 0, 112)
-	} else {
-		pseudo = append(pseudo, 0, 112)
-		pseudo = binary.BigEndian.AppendUint16(pseudo, uint16(len(b)))
-	}
-	switch {
-	case sum(sum(0, pseudo), b) == 0xffff:
+	switch uint16(0xffff) {
+	case sum(pseudoSum(src, dst, len(b)), b):
 		return WithPseudo
-	case sum(0, b) == 0xffff:
+	case sum(0, b):
 		return MessageOnly
 	default:
 		return BadSum
 	}
+}
+
+// pseudoSum is the sum of the pseudo-header of a message of n bytes.
+func pseudoSum(src, dst netip.Addr, n int) uint16 {
+	pseudo := append(src.AsSlice(), dst.AsSlice()...)
+	if src.Is6() {
+		return sum(0, append(binary.BigEndian.AppendUint32(pseudo, uint32(n)), 0, 0, 0, protocol))
+	}
+	return sum(0, binary.BigEndian.AppendUint16(append(pseudo, 0, protocol), uint16(n)))
 }
 
 // sum is the ones' complement sum of RFC 1071, added to an earlier one.
@@ -96,25 +100,17 @@ func sum(start uint16, b []byte) uint16 {
 	return uint16(s)
 }
 
-// encodeAdvert makes a message with a good checksum; the lab uses it to play a
-// peer that the real programs would never be.
-func encodeAdvert(src, dst netip.Addr, a Advert, form Form) []byte {
+// encode makes a message whose checksum has the form; the lab uses it to play
+// peers that the real programs would never be. Count is that of Addresses.
+func (a Advert) encode(src, dst netip.Addr, form Form) []byte {
 	b := []byte{a.Version<<4 | a.Type, a.VRID, a.Priority, uint8(len(a.Addresses)), 0, 0, 0, 0}
 	binary.BigEndian.PutUint16(b[4:], uint16(a.Reserve)<<12|uint16(a.Interval/(10*time.Millisecond)))
 	for _, addr := range a.Addresses {
 		b = append(b, addr.AsSlice()...)
 	}
-	// The field that makes the sum come out right is found by trying both
-	// forms' sums on the message with a zero field.
-	pseudo := append(src.AsSlice(), dst.AsSlice()...)
-	if src.Is6() {
-		pseudo = append(binary.BigEndian.AppendUint32(pseudo, uint32(len(b))), 0, 0, 0, 112)
-	} else {
-		pseudo = binary.BigEndian.AppendUint16(append(pseudo, 0, 112), uint16(len(b)))
-	}
 	start := uint16(0)
 	if form == WithPseudo {
-		start = sum(0, pseudo)
+		start = pseudoSum(src, dst, len(b))
 	}
 	check := ^sum(start, b)
 	if form == BadSum {

@@ -111,24 +111,19 @@ func (h *Host) admin(set func(*netlink.Handle, netlink.Link) error) error {
 }
 
 // Unplug deletes the host's eth0 together with its cable; Replug makes a new
-// one with the same MAC and addresses.
+// one with the same MAC and addresses. Until then the other faults fail.
 func (h *Host) Unplug() error {
 	if err := h.lab.hub.nl.LinkDel(h.port(0)); err != nil {
 		return fmt.Errorf("unplug %s: %w", h.Name, err)
 	}
-	h.ports = slices.Delete(h.ports, 0, 1)
 	return nil
 }
 
 // Replug ends Unplug.
 func (h *Host) Replug() error {
-	rest := h.ports
-	h.ports = nil
 	if err := h.plug(0); err != nil {
-		h.ports = rest
 		return fmt.Errorf("replug %s: %w", h.Name, err)
 	}
-	h.ports = append(h.ports, rest...)
 	return nil
 }
 

@@ -34,6 +34,9 @@ type Lab struct {
 	mu    sync.Mutex
 	procs []*Process
 	close []func()
+
+	closed   sync.Once
+	closeErr error
 }
 
 // Host is one host.
@@ -85,7 +88,7 @@ func (l *Lab) build(p Plan) error {
 		l.bridges = append(l.bridges, br.Index)
 	}
 	for i, name := range p.Hosts {
-		h := &Host{Name: name, Number: i + 1, lab: l}
+		h := &Host{Name: name, Number: i + 1, lab: l, ports: make([]int, len(l.bridges))}
 		var err error
 		if h.space, err = newSpace(); err != nil {
 			return err
@@ -161,7 +164,9 @@ func (h *Host) plug(k int) error {
 	if err := nl.LinkSetUp(port); err != nil {
 		return fmt.Errorf("bring up the port %s: %w", veth.Name, err)
 	}
-	h.ports = append(h.ports, port.Attrs().Index)
+	h.lab.mu.Lock()
+	h.ports[k] = port.Attrs().Index
+	h.lab.mu.Unlock()
 	eth, err := h.nl.LinkByName(veth.PeerName)
 	if err != nil {
 		return fmt.Errorf("find %s: %w", veth.PeerName, err)
@@ -246,8 +251,13 @@ func (l *Lab) atClose(f func()) {
 	l.close = append(l.close, f)
 }
 
-// Close ends every process and removes everything.
+// Close ends every process and removes everything. Only the first call does something.
 func (l *Lab) Close() error {
+	l.closed.Do(func() { l.closeErr = l.tearDown() })
+	return l.closeErr
+}
+
+func (l *Lab) tearDown() error {
 	l.mu.Lock()
 	procs, closers := l.procs, l.close
 	l.procs, l.close = nil, nil

@@ -115,10 +115,12 @@ func (p *Process) Terminate(ctx context.Context) error {
 }
 
 // RSS is the memory the process has resident, in bytes.
-func (p *Process) RSS() (int64, error) {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.PID()))
+func (p *Process) RSS() (int64, error) { return residentMemory(p.PID()) }
+
+func residentMemory(pid int) (int64, error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
-		return 0, fmt.Errorf("read the memory of process %d: %w", p.PID(), err)
+		return 0, fmt.Errorf("read the memory of process %d: %w", pid, err)
 	}
 	for line := range strings.Lines(string(b)) {
 		var kb int64
@@ -126,5 +128,5 @@ func (p *Process) RSS() (int64, error) {
 			return kb << 10, nil
 		}
 	}
-	return 0, fmt.Errorf("read the memory of process %d: no VmRSS", p.PID())
+	return 0, fmt.Errorf("read the memory of process %d: no VmRSS", pid)
 }

@@ -68,7 +68,7 @@ func analyse(sends []sent, answers []answer, fault, until time.Duration) Report 
 		}
 	}
 	r.Silence = max(r.Silence, until-last)
-	r.Answered = until-last <= 50*time.Millisecond
+	r.Answered = len(answers) > 0 && until-last <= 50*time.Millisecond
 	return r
 }
 

@@ -1,0 +1,160 @@
+package address
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
+)
+
+// mark is the IFA_PROTO value of our addresses: VRRP's IP protocol number.
+const mark = 112
+
+// Attributes and values of rtnetlink(7) that x/sys/unix does not name.
+const (
+	ifaProto        = 11 // IFA_PROTO, linux/if_addr.h, since 5.18
+	lifetimeForever = 0xffffffff
+)
+
+// requestTimeout bounds one netlink request. The kernel answers in microseconds
+// unless somebody holds the RTNL lock (deleting many macvlans takes seconds).
+const requestTimeout = 10_000_000_000 // ns
+
+// kernel is what the applier needs of the kernel. Tests have a pretended one.
+type kernel interface {
+	// add adds an address that must not be there (else unix.EEXIST).
+	add(link int, p netip.Prefix, own bool) error
+	// remove removes an address.
+	remove(link int, p netip.Prefix) error
+	// up tells whether the link exists and is administratively up.
+	up(link int) bool
+}
+
+// place is where an address is, as the kernel tells addresses apart: on a link,
+// by address and prefix length for IPv4, by address alone for IPv6.
+type place struct {
+	link   int
+	prefix netip.Prefix
+}
+
+func placeOf(link int, p netip.Prefix) place {
+	if p.Addr().Is6() {
+		p = netip.PrefixFrom(p.Addr(), 128)
+	}
+	return place{link, p}
+}
+
+// rtnl is the kernel through one netlink socket. It is used from one goroutine.
+type rtnl struct {
+	sockets map[int]*nl.SocketHandle
+	port    uint32
+}
+
+func dialKernel() (*rtnl, error) {
+	s, err := nl.Subscribe(unix.NETLINK_ROUTE)
+	if err != nil {
+		return nil, fmt.Errorf("opening a netlink socket for addresses: %w", err)
+	}
+	r := &rtnl{sockets: map[int]*nl.SocketHandle{unix.NETLINK_ROUTE: {Socket: s}}}
+	timeout := unix.NsecToTimeval(requestTimeout)
+	err = errors.Join(s.SetSendTimeout(&timeout), s.SetReceiveTimeout(&timeout))
+	if err == nil {
+		r.port, err = s.GetPid()
+	}
+	if err != nil {
+		r.close()
+		return nil, fmt.Errorf("setting up the netlink socket for addresses: %w", err)
+	}
+	// The kernel's own words for a refusal; kernels before 4.12 have none.
+	_ = s.SetExtAck(true)
+	return r, nil
+}
+
+func (r *rtnl) close() {
+	for _, s := range r.sockets {
+		s.Close()
+	}
+}
+
+func (r *rtnl) request(kind, flags int) *nl.NetlinkRequest {
+	req := nl.NewNetlinkRequest(kind, flags)
+	req.Sockets = r.sockets
+	return req
+}
+
+func (r *rtnl) add(link int, p netip.Prefix, own bool) error {
+	req := r.request(unix.RTM_NEWADDR, unix.NLM_F_CREATE|unix.NLM_F_EXCL|unix.NLM_F_ACK)
+	addAddress(req, link, p)
+	req.AddData(nl.NewRtAttr(ifaProto, []byte{mark}))
+	if p.Addr().Is6() {
+		flags := uint32(unix.IFA_F_NODAD)
+		if p.Bits() == 128 {
+			flags |= unix.IFA_F_NOPREFIXROUTE
+		}
+		req.AddData(nl.NewRtAttr(unix.IFA_FLAGS, nl.Uint32Attr(flags)))
+		if !own {
+			life := nl.IfaCacheInfo{IfaCacheinfo: unix.IfaCacheinfo{Valid: lifetimeForever, Prefered: 0}}
+			req.AddData(nl.NewRtAttr(unix.IFA_CACHEINFO, life.Serialize()))
+		}
+	}
+	_, err := req.Execute(unix.NETLINK_ROUTE, 0)
+	return err
+}
+
+func (r *rtnl) remove(link int, p netip.Prefix) error {
+	req := r.request(unix.RTM_DELADDR, unix.NLM_F_ACK)
+	addAddress(req, link, p)
+	_, err := req.Execute(unix.NETLINK_ROUTE, 0)
+	return err
+}
+
+func addAddress(req *nl.NetlinkRequest, link int, p netip.Prefix) {
+	family := unix.AF_INET
+	if p.Addr().Is6() {
+		family = unix.AF_INET6
+	}
+	msg := nl.NewIfAddrmsg(family)
+	msg.Index = uint32(link)
+	msg.Prefixlen = uint8(p.Bits())
+	req.AddData(msg)
+	ip := p.Addr().AsSlice()
+	req.AddData(nl.NewRtAttr(unix.IFA_LOCAL, ip))
+	req.AddData(nl.NewRtAttr(unix.IFA_ADDRESS, ip))
+}
+
+func (r *rtnl) up(link int) bool {
+	req := r.request(unix.RTM_GETLINK, 0)
+	msg := nl.NewIfInfomsg(unix.AF_UNSPEC)
+	msg.Index = int32(link)
+	req.AddData(msg)
+	answers, err := req.Execute(unix.NETLINK_ROUTE, unix.RTM_NEWLINK)
+	if err != nil || len(answers) == 0 || len(answers[0]) < unix.SizeofIfInfomsg {
+		return false
+	}
+	return nl.DeserializeIfInfomsg(answers[0]).Flags&unix.IFF_UP != 0
+}
+
+// absent tells that an address could not be removed because it, or its whole
+// interface, is not there: that is as good as removed.
+func absent(err error) bool {
+	return errors.Is(err, unix.EADDRNOTAVAIL) || errors.Is(err, unix.ENODEV) || errors.Is(err, unix.ENXIO)
+}
+
+// explain names the cause and the remedy of the refusals that have one.
+func explain(err error, link string) string {
+	switch {
+	case errors.Is(err, unix.EPERM):
+		return "not permitted: changing addresses needs the capability CAP_NET_ADMIN " +
+			"(run backbeat as root, or give its unit AmbientCapabilities=CAP_NET_ADMIN CAP_NET_RAW)"
+	case errors.Is(err, unix.EACCES):
+		return "IPv6 is switched off on " + link + " (set net.ipv6.conf." + link + ".disable_ipv6=0)"
+	case errors.Is(err, unix.ENODEV), errors.Is(err, unix.ENXIO):
+		return "the interface " + link + " is gone"
+	case errors.Is(err, unix.EAGAIN):
+		return "the kernel did not answer within 10s"
+	default:
+		return err.Error()
+	}
+}

@@ -1,0 +1,75 @@
+package conf
+
+import (
+	"fmt"
+	"net/netip"
+
+	"github.com/hashicorp/hcl/v2"
+
+	"github.com/backbeat-ha/backbeat/vrrp"
+)
+
+// crossCheck looks for what no router can see alone. Only values that were
+// found good take part, so that one mistake is reported once.
+func (d *decoder) crossCheck(routers []*router) {
+	type election struct {
+		link   string
+		vrid   uint8
+		family vrrp.Family
+	}
+	names := make(map[string]*router)
+	elections := make(map[election]*router)
+	holders := make(map[heldAddress]holder)
+	for _, r := range routers {
+		if before, again := names[r.cfg.Name]; again && r.cfg.Name != "" {
+			d.errorf(r.sec.nameRange, fmt.Sprintf("Second virtual_router %q", r.cfg.Name),
+				"The first one is at %s. Give this one another name.", place(before.sec.header))
+		} else {
+			names[r.cfg.Name] = r
+		}
+		vrid := r.sec.get("vrid")
+		e := election{r.cfg.Interface, r.cfg.Spec.VRID, r.cfg.Spec.Family}
+		if vrid.ok && r.sec.get("interface").ok && e.family != 0 {
+			if before, again := elections[e]; again {
+				d.errorf(vrid.at, fmt.Sprintf("VRID %d is taken", e.vrid),
+					"virtual_router %q at %s has it on %s for %s already. Choose another number, the same on all hosts of this virtual router.",
+					before.cfg.Name, place(before.sec.get("vrid").at), e.link, e.family)
+			} else {
+				elections[e] = r
+			}
+		}
+		d.addressesOnce(r, holders)
+	}
+}
+
+// heldAddress is what may be held once per host. A link-local address means
+// something on its own link only, so every link may have the same one.
+type heldAddress struct {
+	link string
+	addr netip.Addr
+}
+
+type holder struct {
+	router *router
+	at     hcl.Range
+}
+
+func (d *decoder) addressesOnce(r *router, holders map[heldAddress]holder) {
+	for _, a := range r.addresses {
+		h := heldAddress{"", a.prefix.Addr()}
+		if h.addr.IsLinkLocalUnicast() {
+			h.link = r.cfg.Interface
+		}
+		before, again := holders[h]
+		switch {
+		case !again:
+			holders[h] = holder{r, a.at}
+		case before.router == r:
+			d.errorf(a.at, fmt.Sprintf("%s is given twice", h.addr), "It is in this list already, at %s. Remove one of the two.", place(before.at))
+		default:
+			d.errorf(a.at, fmt.Sprintf("%s is given twice", h.addr),
+				"virtual_router %q at %s holds it already, and two elections cannot decide over one address. Remove it from one of the two.",
+				before.router.cfg.Name, place(before.at))
+		}
+	}
+}

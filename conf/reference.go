@@ -1,0 +1,143 @@
+package conf
+
+import (
+	"fmt"
+	"io"
+	"strings"
+)
+
+// WriteReference writes the reference of the configuration language, in
+// Markdown, from the table: docs/configuration.md is its output.
+func WriteReference(w io.Writer) error {
+	var b strings.Builder
+	b.WriteString(referenceIntro)
+	for _, blk := range language().blocks {
+		writeBlock(&b, &blk, nil)
+	}
+	b.WriteString(referenceExpressions)
+	b.WriteString("| function | result |\n| --- | --- |\n")
+	for _, f := range builtins(nil) {
+		fmt.Fprintf(&b, "| `%s` | %s |\n", f.example, f.doc)
+	}
+	b.WriteString(referenceChecks)
+	if _, err := io.WriteString(w, b.String()); err != nil {
+		return fmt.Errorf("write configuration reference: %w", err)
+	}
+	return nil
+}
+
+// writeBlock writes one block: what it is, its arguments in brief, each
+// argument in full, an example, and the blocks inside.
+func writeBlock(b *strings.Builder, blk *block, outer []string) {
+	path := append(outer[:len(outer):len(outer)], blk.name)
+	fmt.Fprintf(b, "\n## `%s`\n\n%s\n", strings.Join(path, "` → `"), blk.doc)
+	count := "Any number."
+	if blk.once {
+		count = "At most one."
+	}
+	fmt.Fprintf(b, "\n%s Written `%s { … }`.\n\n", count, blk.header())
+	b.WriteString("| argument | value | default | range |\n| --- | --- | --- | --- |\n")
+	for i := range blk.arguments {
+		a := &blk.arguments[i]
+		fmt.Fprintf(b, "| [`%s`](#%s) | %s | %s | %s |\n", a.name, anchor(path, a), strings.TrimPrefix(a.kind.String(), "a "), defaultColumn(a), code(a.rangeText()))
+	}
+	b.WriteString("\n```hcl\n" + blk.example + "\n```\n")
+	for i := range blk.arguments {
+		a := &blk.arguments[i]
+		fmt.Fprintf(b, "\n<a id=\"%s\"></a>**`%s`** %s\n\n```hcl\n%s\n```\n", anchor(path, a), a.name, a.doc, a.example)
+	}
+	for i := range blk.blocks {
+		writeBlock(b, &blk.blocks[i], path)
+	}
+}
+
+// anchor is unique: user and name occur in several blocks.
+func anchor(path []string, a *argument) string {
+	return strings.Join(path, "-") + "-" + a.name
+}
+
+func defaultColumn(a *argument) string {
+	switch {
+	case a.required:
+		return "**required**"
+	case a.def == nil:
+		return "see below"
+	default:
+		return "`" + a.defaultText() + "`"
+	}
+}
+
+// code sets words of the range in code type, as far as the table has not.
+func code(s string) string {
+	if strings.HasPrefix(s, `"`) {
+		return "`" + strings.ReplaceAll(strings.ReplaceAll(s, ", ", "`, `"), " or ", "` or `") + "`"
+	}
+	return s
+}
+
+const referenceIntro = `# The configuration file
+
+<!-- Made from conf/table.go by: go test ./conf -run Reference -update. Do not edit. -->
+
+backbeat reads [HCL](https://github.com/hashicorp/hcl/blob/main/hclsyntax/spec.md) from
+` + "`/etc/backbeat/backbeat.hcl`" + `, or from the file or directory given with ` + "`-c`" + `. Of a directory it reads every
+` + "`*.hcl`" + ` file, in the order of their names, as if they were one. It is strict: an unknown name is an error, and nothing
+is ignored, rounded or corrected in silence. All errors are reported at once, each with file, line, column, the line
+itself and what to do. ` + "`backbeat check`" + ` does that without running anything; ` + "`backbeat check web1.hcl web2.hcl`" + ` also
+checks the hosts against each other.
+
+The smallest file that does something, the same on both hosts:
+
+` + "```hcl" + `
+virtual_router "web" {
+  interface = "eth0"
+  vrid      = 61
+  addresses = ["192.0.2.10/24"]
+}
+` + "```" + `
+
+Durations are strings with a unit: ` + "`\"10ms\"`, `\"1.5s\"`, `\"2m\"`" + `. An argument set to ` + "`null`" + ` counts as left out.
+Files to begin with are in [examples/](../examples/).
+`
+
+const referenceExpressions = `
+## Expressions
+
+Every value may be an expression. There is one variable, ` + "`node.name`" + `: the name of this host. So one file can serve all
+hosts of a virtual router, with what differs selected by name:
+
+` + "```hcl" + `
+priority = { web1 = 150, web2 = 100 }[node.name]
+owner    = node.name == "web1"
+` + "```" + `
+
+A host without an entry is an error that names the entries there are. Text may contain expressions:
+` + "`\"pair of ${node.name}\"`" + `. Functions:
+
+`
+
+const referenceChecks = `
+## What is checked beyond that
+
+Errors, each with the place of the first definition where there are two:
+
+- a virtual router's or a hook's name used twice; a second ` + "`node`" + ` or ` + "`announce`" + ` block
+- the same VRID twice on one interface and address family
+- an address given twice on one host (a link-local address: twice on one interface)
+- an IPv6 election whose first address is not link-local (RFC 9568 5.2.9)
+- priority 255 without ` + "`owner = true`" + `, or an owner with another priority (RFC 9568 5.2.4)
+- more than 255 advertised addresses
+- multicast, loopback, unspecified, broadcast, network, IPv4-mapped addresses, addresses with a zone
+- an interface name that the kernel would refuse; a command that is not an absolute path
+
+Warnings:
+
+- more than 90 advertised IPv6 addresses: the advertisement is fragmented at an MTU of 1500
+- the address of an IPv6 prefix itself (Subnet-Router anycast)
+- an argument that does nothing beside another: ` + "`preempt_delay` with `preempt = false`" + `, and the like
+
+Between hosts (` + "`backbeat check`" + ` with several files), virtual routers belonging together by VRID and family:
+
+- errors: two hosts of one name; two owners
+- warnings: interval, addresses differ; priorities equal; a virtual router on one host only
+`

@@ -1,0 +1,249 @@
+package conf
+
+import (
+	"fmt"
+	"path"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+
+	"github.com/backbeat-ha/backbeat/actions"
+	"github.com/backbeat-ha/backbeat/daemon"
+	"github.com/backbeat-ha/backbeat/vrrp"
+)
+
+// router is a virtual_router block on its way to becoming a
+// daemon.RouterConfig, with the places that cross-checks point to.
+type router struct {
+	cfg       daemon.RouterConfig
+	sec       *section
+	addresses []placedAddress
+}
+
+// router converts a section. The result has gaps where something was wrong and
+// reported; it is good enough for the cross-checks.
+func (d *decoder) router(s *section) *router {
+	r := &router{sec: s}
+	r.cfg = daemon.RouterConfig{
+		Name:      s.name,
+		Interface: s.get("interface").text,
+		Owner:     s.get("owner").yes,
+		Spec: vrrp.Spec{
+			VRID:         uint8(s.get("vrid").num),
+			Interval:     s.get("interval").time,
+			Preempt:      s.get("preempt").yes,
+			PreemptDelay: s.get("preempt_delay").time,
+		},
+	}
+	switch s.get("checksum").text {
+	case "rfc9568":
+		r.cfg.Spec.Checksum = vrrp.ChecksumRFC9568
+	case "rfc5798":
+		r.cfg.Spec.Checksum = vrrp.ChecksumRFC5798
+	}
+	if v := s.get("interface"); v.ok {
+		if why := badInterface(v.text); why != "" {
+			d.errorf(v.at, "Unusable interface name", "%s Interfaces are listed by ip link.", why)
+		}
+	}
+	r.cfg.Spec.Priority = d.priority(s)
+	d.placeAddresses(r)
+	d.advertised(r)
+	d.idle(r)
+	r.cfg.Announce = d.announce(s)
+	r.cfg.Hooks = d.hooks(s)
+	return r
+}
+
+// maxInterfaceName is IFNAMSIZ without the terminating zero.
+const maxInterfaceName = 15
+
+// badInterface follows dev_valid_name of the kernel (net/core/dev.c).
+func badInterface(name string) string {
+	switch {
+	case name == "":
+		return "It is empty."
+	case len(name) > maxInterfaceName:
+		return fmt.Sprintf("%q has %d bytes, and the kernel allows %d.", name, len(name), maxInterfaceName)
+	case name == "." || name == ".." || strings.ContainsAny(name, "/: \t\n\v\f\r\x00"):
+		return fmt.Sprintf("%q has characters that the kernel does not allow.", name)
+	}
+	return ""
+}
+
+// priority joins owner and priority: 255 and ownership are the same thing
+// (RFC 9568 5.2.4), and saying only half of it is most likely a mistake.
+func (d *decoder) priority(s *section) uint8 {
+	p, owner := s.get("priority"), s.get("owner")
+	switch {
+	case !p.ok || !owner.ok:
+		return vrrp.DefaultPriority
+	case owner.yes && p.written && p.num != vrrp.PriorityOwner:
+		d.errorf(p.at, "The owner's priority is 255",
+			"owner = true says that the addresses are this host's own, and RFC 9568 5.2.4 gives their owner priority 255. Leave priority out, "+
+				"write 255 for this host, or drop owner.")
+	case owner.yes:
+		return vrrp.PriorityOwner
+	case p.num == vrrp.PriorityOwner:
+		d.errorf(p.at, "255 is reserved for the owner of the addresses",
+			"RFC 9568 5.2.4: a router with priority 255 has the addresses as its interface's own. If that is so, say owner = true; if not, use 254.")
+	}
+	return uint8(p.num)
+}
+
+// maxIPv6Unfragmented is how many addresses an IPv6 advertisement carries in a
+// packet of 1500 bytes: (1500 - 40 IPv6 - 8 VRRP) / 16.
+const maxIPv6Unfragmented = 90
+
+// advertised fills Spec.Family and the two address lists: the first address's
+// family elects, the others ride along behind.
+func (d *decoder) advertised(r *router) {
+	if len(r.addresses) == 0 {
+		return
+	}
+	first := r.addresses[0]
+	family := vrrp.FamilyOf(first.prefix.Addr())
+	r.cfg.Spec.Family = family
+	var others []placedAddress
+	for _, a := range r.addresses {
+		if vrrp.FamilyOf(a.prefix.Addr()) != family {
+			others = append(others, a)
+			continue
+		}
+		r.cfg.Spec.Addresses = append(r.cfg.Spec.Addresses, a.prefix.Addr())
+		r.cfg.Addresses = append(r.cfg.Addresses, a.prefix)
+	}
+	for _, a := range others {
+		r.cfg.Addresses = append(r.cfg.Addresses, a.prefix)
+	}
+	list := r.sec.get("addresses")
+	n := len(r.cfg.Spec.Addresses)
+	switch {
+	case n > vrrp.MaxAddresses:
+		d.errorf(list.at, fmt.Sprintf("%d advertised addresses", n),
+			"An advertisement carries at most %d (RFC 9568 5.2.5). Split them over several virtual routers, each with its own VRID.", vrrp.MaxAddresses)
+	case family == vrrp.IPv6 && n > maxIPv6Unfragmented:
+		d.warnf(list.at, fmt.Sprintf("Advertisement of %d IPv6 addresses is fragmented", n),
+			"At an MTU of 1500, %d fit into one packet, and a lost or filtered fragment loses the advertisement. Split them over several virtual routers.", maxIPv6Unfragmented)
+	}
+	if list.ok && family == vrrp.IPv6 && !first.prefix.Addr().IsLinkLocalUnicast() {
+		d.notLinkLocal(r, first)
+	}
+}
+
+func (d *decoder) notLinkLocal(r *router, first placedAddress) {
+	remedy := fmt.Sprintf("Put one first that is not used on this network, the same on all hosts, for example \"fe80::%d/64\".", max(1, r.cfg.Spec.VRID))
+	for _, a := range r.addresses {
+		if p := a.prefix; p.Addr().Is6() && p.Addr().IsLinkLocalUnicast() {
+			remedy = fmt.Sprintf("Move %q to the front.", p)
+			break
+		}
+	}
+	d.errorf(first.at, "IPv6 without link-local",
+		"Where IPv6 elects, the first address is the virtual router's link-local one (RFC 9568 5.2.9), and other routers drop advertisements in which it is not. %s", remedy)
+}
+
+// idle warns of arguments that do nothing here.
+func (d *decoder) idle(r *router) {
+	s := r.sec
+	delay, preempt, owner, checksum := s.get("preempt_delay"), s.get("preempt"), s.get("owner"), s.get("checksum")
+	switch {
+	case owner.yes && preempt.ok && !preempt.yes:
+		d.warnf(preempt.at, "preempt = false does nothing for the owner", "The owner of the addresses always takes over (RFC 9568 6.1). Remove one of the two.")
+	case owner.yes && delay.time > 0:
+		d.warnf(delay.at, "preempt_delay does nothing for the owner", "The owner of the addresses is Active as soon as it runs (RFC 9568 6.4.1). Remove one of the two.")
+	case preempt.ok && !preempt.yes && delay.time > 0:
+		d.warnf(delay.at, "preempt_delay does nothing", "With preempt = false there is nothing to delay. Remove one of the two.")
+	}
+	if checksum.ok && checksum.written && checksum.text != "auto" && r.cfg.Spec.Family == vrrp.IPv6 {
+		d.warnf(checksum.at, "checksum does nothing for IPv6", "IPv6 knows only one form, with a pseudo-header. Remove it.")
+	}
+}
+
+// announce returns the schedule; without a block, the table's defaults.
+func (d *decoder) announce(s *section) actions.AnnounceSpec {
+	var sec *section
+	if list := s.all("announce"); len(list) > 0 {
+		sec = list[0]
+	} else {
+		def := s.def.block("announce")
+		sec = &section{def: def, values: make(map[string]value, len(def.arguments))}
+		for i := range def.arguments {
+			sec.values[def.arguments[i].name] = d.defaultValue(&def.arguments[i], s.header)
+		}
+	}
+	return actions.AnnounceSpec{
+		Repeat:  sec.get("repeat").num,
+		Delay:   sec.get("delay").time,
+		Refresh: sec.get("refresh").time,
+	}
+}
+
+func (d *decoder) hooks(s *section) []actions.HookSpec {
+	var out []actions.HookSpec
+	first := make(map[string]hcl.Range)
+	for _, h := range s.all("hook") {
+		if before, again := first[h.name]; again && h.name != "" {
+			d.errorf(h.nameRange, fmt.Sprintf("Second hook %q", h.name),
+				"The first one of %s is at %s. Give this one another name, or one hook several words in on.", s.title(), place(before))
+		} else {
+			first[h.name] = h.nameRange
+		}
+		spec := actions.HookSpec{
+			Name:    h.name,
+			Command: h.get("command").texts,
+			User:    h.get("user").text,
+			Timeout: h.get("timeout").time,
+		}
+		for _, w := range h.get("on").texts {
+			spec.On |= occasion(w)
+		}
+		d.command(h.get("command"))
+		if u := h.get("user"); u.ok && strings.ContainsAny(u.text, " \t\r\n:/\x00") {
+			d.errorf(u.at, "Unusable account name", "%q is not the name of an account: see getent passwd.", u.text)
+		}
+		out = append(out, spec)
+	}
+	return out
+}
+
+// occasion is the set of one word of the table.
+func occasion(w string) actions.Occasion {
+	switch w {
+	case "active":
+		return actions.OnActive
+	case "backup":
+		return actions.OnBackup
+	case "initialize":
+		return actions.OnInitialize
+	case "fault":
+		return actions.OnFault
+	default:
+		panic("conf: the table has the unknown occasion " + w)
+	}
+}
+
+// command checks an argv as far as text goes; whether the program exists and
+// is safe to run is for the host that runs it (run.Verify).
+func (d *decoder) command(v value) {
+	if !v.ok {
+		return
+	}
+	for i, arg := range v.texts {
+		if strings.ContainsRune(arg, 0) {
+			d.errorf(v.each[i], "NUL byte in an argument", "No program can be given one. Remove it.")
+			return
+		}
+	}
+	switch program := v.texts[0]; {
+	case program == "":
+		d.errorf(v.each[0], "Empty command", "The first element is the program's absolute path, for example \"/usr/bin/logger\".")
+	case !path.IsAbs(program):
+		hint := ""
+		if strings.ContainsAny(program, " |;&><$") {
+			hint = " There is no shell: write program and arguments as separate elements, or [\"/bin/sh\", \"-c\", \"…\"]."
+		}
+		d.errorf(v.each[0], "Command is not an absolute path",
+			"Hooks run without a search path: write where %q is, for example what command -v prints.%s", program, hint)
+	}
+}

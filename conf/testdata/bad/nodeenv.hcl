@@ -1,0 +1,7 @@
+node { name = env("BACKBEAT_NODE_UNSET") }
+virtual_router "web" {
+  interface = "eth0"
+  vrid      = 61
+  priority  = { web1 = 150, web2 = 100 }[node.name]
+  addresses = ["192.0.2.10/24"]
+}

@@ -1,0 +1,1 @@
+node { name = "web1" }

@@ -1,0 +1,2 @@
+virtual_router "web" {
+  interface = "eth0"

@@ -1,0 +1,101 @@
+package lab
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// Keepalived is the reference peer on a host.
+type Keepalived struct {
+	host *Host
+	dir  string
+	proc *Process
+}
+
+// KeepalivedPath looks for the program, also where an ordinary user's PATH does not lead.
+func KeepalivedPath() (string, error) {
+	if path, err := exec.LookPath("keepalived"); err == nil {
+		return path, nil
+	}
+	const path = "/usr/sbin/keepalived"
+	if _, err := os.Stat(path); err != nil {
+		return "", fmt.Errorf("keepalived is not installed: apt install keepalived")
+	}
+	return path, nil
+}
+
+// Keepalived prepares one with a configuration.
+func (h *Host) Keepalived(config string) (*Keepalived, error) {
+	k := &Keepalived{host: h, dir: h.lab.Dir(h.Name + "-keepalived")}
+	if err := os.MkdirAll(k.dir, 0o700); err != nil {
+		return nil, fmt.Errorf("make a directory for keepalived on %s: %w", h.Name, err)
+	}
+	if err := os.WriteFile(k.file("keepalived.conf"), []byte(config), 0o600); err != nil {
+		return nil, fmt.Errorf("write the configuration of keepalived on %s: %w", h.Name, err)
+	}
+	return k, nil
+}
+
+func (k *Keepalived) file(name string) string { return filepath.Join(k.dir, name) }
+
+// Start starts it and returns at once: it has no way to say that it is ready.
+func (k *Keepalived) Start() error {
+	path, err := KeepalivedPath()
+	if err != nil {
+		return err
+	}
+	// Foreground, log to standard error in detail, VRRP only, own pid files.
+	k.proc, err = k.host.Start(exec.Command(path, "-n", "-l", "-D", "-P", "-f", k.file("keepalived.conf"),
+		"-p", k.file("pid"), "-r", k.file("vrrp.pid"), "-c", k.file("check.pid"), "-b", k.file("bfd.pid")))
+	return err
+}
+
+// Process is the supervising process.
+func (k *Keepalived) Process() *Process { return k.proc }
+
+// Log is what it has written.
+func (k *Keepalived) Log() string { return k.proc.Output() }
+
+// Kill ends supervisor and worker with SIGKILL, the supervisor first, which
+// would start the worker again; the worker dies with it by its own wish, and
+// is killed all the same.
+func (k *Keepalived) Kill() {
+	workers := k.workers()
+	k.proc.Signal(syscall.SIGKILL)
+	for _, pid := range workers {
+		_ = syscall.Kill(pid, syscall.SIGKILL)
+	}
+	<-k.proc.Done()
+}
+
+// workers reads the children of the supervisor.
+func (k *Keepalived) workers() []int {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", k.proc.PID(), k.proc.PID()))
+	if err != nil {
+		return nil
+	}
+	var pids []int
+	for _, word := range strings.Fields(string(b)) {
+		if pid, err := strconv.Atoi(word); err == nil {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+// RSS is the resident memory of the worker, which does the protocol.
+func (k *Keepalived) RSS() (int64, error) {
+	for _, pid := range k.workers() {
+		return residentMemory(pid)
+	}
+	return 0, fmt.Errorf("keepalived on %s has no worker", k.host.Name)
+}
+
+// Stop asks it to leave.
+func (k *Keepalived) Stop(ctx context.Context) error { return k.proc.Terminate(ctx) }

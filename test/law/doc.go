@@ -1,0 +1,2 @@
+// Package law has no code: its tests are the rules of the architecture.
+package law
