@@ -261,6 +261,10 @@ func inOrder(m hclsyntax.Attributes) []string {
 // evaluate computes an expression. The second result is false when that
 // failed (and was reported), or when it hangs on something that was reported.
 func (d *decoder) evaluate(expr hclsyntax.Expression) (cty.Value, bool) {
+	if at := monsterIn(expr); at != nil {
+		d.monster(*at)
+		return cty.NilVal, false
+	}
 	v, diags := expr.Value(d.eval)
 	for _, g := range diags {
 		d.list = append(d.list, d.explain(g, expr))
@@ -269,5 +273,9 @@ func (d *decoder) evaluate(expr hclsyntax.Expression) (cty.Value, bool) {
 		return cty.NilVal, false
 	}
 	v, _ = v.UnmarkDeep()
+	if hasMonster(v) {
+		d.monster(expr.Range())
+		return cty.NilVal, false
+	}
 	return v, v.IsWhollyKnown()
 }

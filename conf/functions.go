@@ -30,7 +30,7 @@ func builtins(getenv func(string) (string, bool)) []builtin {
 		{"lower", stdlib.LowerFunc, "text in small letters", `lower("WEB1")`},
 		{"merge", stdlib.MergeFunc, "one map from several; the later ones win", `merge({ a = 1 }, { b = 2 })`},
 		{"split", stdlib.SplitFunc, "a list from text, by a separator", `split(",", env("ADDRESSES", "10.0.0.1"))`},
-		{"tonumber", stdlib.MakeToFunc(cty.Number), "a number from text", `tonumber("61")`},
+		{"tonumber", toNumber(), "a number from text", `tonumber("61")`},
 		{"tostring", stdlib.MakeToFunc(cty.String), "text from a number", `tostring(61)`},
 		{"try", tryfunc.TryFunc, "the first of its arguments that can be evaluated", `try({ web1 = 150 }[node.name], 100)`},
 		{"upper", stdlib.UpperFunc, "text in capital letters", `upper("web1")`},

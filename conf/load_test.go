@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -60,5 +61,23 @@ func TestBad(t *testing.T) {
 			}
 			golden(t, strings.TrimSuffix(f, ".hcl")+".txt", b.String())
 		})
+	}
+}
+
+// TestMonsters: numbers that HCL would take hours to print are refused at once.
+func TestMonsters(t *testing.T) {
+	for _, x := range []string{
+		`1e100000000`, `-1e-100000000`, `"${1e100000000}"`, `["1e100000000" * 1]`, `{ a = 1e100000000 }["a"]`,
+		`tonumber("1e100000000")`, `tostring(tonumber("1e100000000"))`, `try(1e100000000, 5)`,
+	} {
+		text := "virtual_router \"r\" {\n  interface = " + x + "\n  vrid      = " + x + "\n  interval  = " + x + "\n  addresses = " + x + "\n}\n"
+		start := time.Now()
+		_, diags := Load([]Source{{"monster.hcl", []byte(text)}}, Options{Node: "n"})
+		if diags.Errors() != 4 {
+			t.Errorf("%s: %d errors:\n%v", x, diags.Errors(), diags.List())
+		}
+		if took := time.Since(start); took > 5*time.Second {
+			t.Errorf("%s: took %v", x, took)
+		}
 	}
 }

@@ -147,13 +147,13 @@ func (p *pair) addresses(a, b member) {
 	}
 	var parts []string
 	if onlyA != "" {
-		parts = append(parts, fmt.Sprintf("only %s has %s", p.node(a), onlyA))
+		parts = append(parts, fmt.Sprintf("%s is on %s and not on %s", onlyA, p.node(a), p.node(b)))
 	}
 	if onlyB != "" {
-		parts = append(parts, fmt.Sprintf("only %s has %s", p.node(b), onlyB))
+		parts = append(parts, fmt.Sprintf("%s is on %s and not on %s", onlyB, p.node(b), p.node(a)))
 	}
 	p.add(hcl.DiagWarning, p.at(b), fmt.Sprintf("virtual_router %q: addresses differ", b.Name),
-		capital(strings.Join(parts, "; "))+". Such an address goes down with its host. Give both the same list, in the same order.")
+		strings.Join(parts, "; ")+". Such an address goes down with its host. Give both the same list, in the same order.")
 }
 
 func (p *pair) priorities(a, b member) {

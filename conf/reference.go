@@ -4,7 +4,12 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/mitchellh/go-wordwrap"
 )
+
+// pageWidth is where paragraphs of the reference break, in columns.
+const pageWidth = 115
 
 // WriteReference writes the reference of the configuration language, in
 // Markdown, from the table: docs/configuration.md is its output.
@@ -30,12 +35,16 @@ func WriteReference(w io.Writer) error {
 // argument in full, an example, and the blocks inside.
 func writeBlock(b *strings.Builder, blk *block, outer []string) {
 	path := append(outer[:len(outer):len(outer)], blk.name)
-	fmt.Fprintf(b, "\n## `%s`\n\n%s\n", strings.Join(path, "` → `"), blk.doc)
+	fmt.Fprintf(b, "\n## `%s`\n\n%s\n", strings.Join(path, "` → `"), wordwrap.WrapString(blk.doc, pageWidth))
 	count := "Any number."
 	if blk.once {
 		count = "At most one."
 	}
-	fmt.Fprintf(b, "\n%s Written `%s { … }`.\n\n", count, blk.header())
+	fmt.Fprintf(b, "\n%s Written `%s { … }`", count, blk.header())
+	if blk.label != "" {
+		fmt.Fprintf(b, "; %s is 1–%d letters, digits, `-`, `_` and `.`", blk.label, maxName)
+	}
+	b.WriteString(".\n\n")
 	b.WriteString("| argument | value | default | range |\n| --- | --- | --- | --- |\n")
 	for i := range blk.arguments {
 		a := &blk.arguments[i]
@@ -44,7 +53,8 @@ func writeBlock(b *strings.Builder, blk *block, outer []string) {
 	b.WriteString("\n```hcl\n" + blk.example + "\n```\n")
 	for i := range blk.arguments {
 		a := &blk.arguments[i]
-		fmt.Fprintf(b, "\n<a id=\"%s\"></a>**`%s`** %s\n\n```hcl\n%s\n```\n", anchor(path, a), a.name, a.doc, a.example)
+		fmt.Fprintf(b, "\n<a id=\"%s\"></a>\n%s\n\n```hcl\n%s\n```\n", anchor(path, a),
+			wordwrap.WrapString(fmt.Sprintf("**`%s`** — %s", a.name, a.doc), pageWidth), a.example)
 	}
 	for i := range blk.blocks {
 		writeBlock(b, &blk.blocks[i], path)

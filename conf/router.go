@@ -196,7 +196,11 @@ func (d *decoder) hooks(s *section) []actions.HookSpec {
 			Timeout: h.get("timeout").time,
 		}
 		for _, w := range h.get("on").texts {
-			spec.On |= occasion(w)
+			o, known := actions.ParseOccasion(w)
+			if !known { // the table and package actions agree; a test holds them to it
+				panic("conf: no occasion is called " + w)
+			}
+			spec.On |= o
 		}
 		d.command(h.get("command"))
 		if u := h.get("user"); u.ok && strings.ContainsAny(u.text, " \t\r\n:/\x00") {
@@ -205,22 +209,6 @@ func (d *decoder) hooks(s *section) []actions.HookSpec {
 		out = append(out, spec)
 	}
 	return out
-}
-
-// occasion is the set of one word of the table.
-func occasion(w string) actions.Occasion {
-	switch w {
-	case "active":
-		return actions.OnActive
-	case "backup":
-		return actions.OnBackup
-	case "initialize":
-		return actions.OnInitialize
-	case "fault":
-		return actions.OnFault
-	default:
-		panic("conf: the table has the unknown occasion " + w)
-	}
 }
 
 // command checks an argv as far as text goes; whether the program exists and

@@ -68,8 +68,8 @@ func electionArguments() []argument {
 		{
 			name: "owner", kind: boolean, def: false,
 			doc: "The addresses are this host's own: they are configured on its interface anyway, and its priority is 255. The owner is Active whenever it " +
-				"runs, and its addresses are never removed. True on at most one host, for example `owner = node.name == \"web1\"`.",
-			example: `owner = false`,
+				"runs, and its addresses are never removed. True on at most one host.",
+			example: `owner = node.name == "web1"`,
 		},
 		{
 			name: "addresses", kind: texts, required: true, limits: "1–255 of the first one's family",

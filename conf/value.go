@@ -2,8 +2,10 @@ package conf
 
 import (
 	"fmt"
+	"math"
 	"math/big"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -113,6 +115,19 @@ func (d *decoder) wrongKind(a *argument, raw cty.Value, at hcl.Range) {
 	d.errorf(at, fmt.Sprintf("%s must be %s", a.name, a.kind), "This is %s. Write it like this:\n    %s", friendly(raw), a.example)
 }
 
+// decimal prints a number for people. big.Float prints 1e1000000 exactly, which
+// takes a tenth of a second, and 1e100000000 for ever.
+func decimal(f *big.Float) string {
+	n, _ := f.Float64()
+	switch {
+	case math.IsInf(n, 0):
+		return "huge"
+	case n == 0 && f.Sign() != 0:
+		return "tiny"
+	}
+	return strconv.FormatFloat(n, 'g', 10, 64)
+}
+
 // friendly describes a value that is not what it should be.
 func friendly(v cty.Value) string {
 	t := v.Type()
@@ -122,7 +137,7 @@ func friendly(v cty.Value) string {
 	case t == cty.String && v.IsKnown():
 		return fmt.Sprintf("the string %q", v.AsString())
 	case t == cty.Number && v.IsKnown():
-		return "the number " + v.AsBigFloat().Text('g', 10)
+		return "the number " + decimal(v.AsBigFloat())
 	case t.IsObjectType() || t.IsMapType():
 		return "a map (did you mean to select from it, { … }[node.name]?)"
 	case t.IsTupleType() || t.IsListType() || t.IsSetType():
@@ -145,7 +160,7 @@ func (d *decoder) convertNumber(a *argument, raw cty.Value, v *value) bool {
 	}
 	// Compared before it is converted: 1e1000000 is a number, too.
 	if f.Cmp(big.NewFloat(float64(a.min))) < 0 || f.Cmp(big.NewFloat(float64(a.max))) > 0 {
-		d.outOfRange(a, f.Text('g', 10), v.at)
+		d.outOfRange(a, decimal(f), v.at)
 		return false
 	}
 	i, _ := f.Int64()

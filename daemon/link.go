@@ -156,6 +156,9 @@ func (l *Loop) retrySockets(time.Duration) {
 // tells it if that differs from what it knows.
 func (l *Loop) evaluate(now time.Duration, r *router) {
 	st := r.link.stateFor(r)
+	if st.Fault == vrrp.FaultPending && r.fsm.State() != vrrp.Initialize {
+		return // sockets are being opened anew (another MAC): no reason to leave
+	}
 	if r.toldOnce && st == r.told {
 		return
 	}

@@ -30,7 +30,7 @@ func (r *Router) activeReceived(now time.Duration, e *Received, fx []Effect) []E
 	}
 	switch {
 	case a.Priority == PriorityStop:
-		return r.answer(now, fx)
+		return r.answer(now, &r.consoled, fx)
 	case a.Priority > r.priority:
 		return r.stepDown(now, e, CauseHigherPriority, fx)
 	case a.Priority == r.priority && e.Src.Compare(r.source) > 0:
@@ -39,7 +39,7 @@ func (r *Router) activeReceived(now time.Duration, e *Received, fx []Effect) []E
 	}
 	r.counters.LowerDiscarded++
 	fx = append(fx, r.tell(NoticeLowerActive, e))
-	fx = r.answer(now, fx)
+	fx = r.answer(now, &r.answered, fx)
 	if now-r.repeated >= repeatGap {
 		r.repeated = now
 		fx = append(fx, Effect{Kind: Announce, Term: r.term, Repeat: true})
@@ -53,12 +53,14 @@ func (r *Router) stepDown(now time.Duration, e *Received, cause Cause, fx []Effe
 	return r.enterBackup(now, e.At, r.evidence(now, Reason{Cause: cause}), fx)
 }
 
-// answer advertises at once, at most once per answerGap, and restarts Adver_Timer.
-func (r *Router) answer(now time.Duration, fx []Effect) []Effect {
-	if now-r.answered < min(answerGap, r.spec.Interval/2) {
+// answer advertises at once, at most once per answerGap, and restarts
+// Adver_Timer. Losing adverts and resignations are limited apart: the first of
+// each must be answered whatever came before (6.4.3).
+func (r *Router) answer(now time.Duration, last *time.Duration, fx []Effect) []Effect {
+	if now-*last < min(answerGap, r.spec.Interval/2) {
 		return fx
 	}
-	r.answered = now
+	*last = now
 	r.arm(timerAdver, onGrid(now+r.spec.Interval))
 	return r.send(now, r.priority, fx)
 }
@@ -122,6 +124,7 @@ func (r *Router) yieldReceived(now time.Duration, e *Received, fx []Effect) []Ef
 	}
 	r.remember(e)
 	if r.timers[timerLinger] == Never {
+		r.disarm(timerYield)
 		r.arm(timerLinger, now+linger)
 	}
 	return fx

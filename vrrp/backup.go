@@ -84,7 +84,11 @@ func (r *Router) follow(e *Received) {
 
 func (r *Router) backupTimeout(now time.Duration, fx []Effect) []Effect {
 	if r.due(timerHold, now) {
-		return r.enterActive(now, r.evidence(now, Reason{Cause: CausePreemptHold, Timer: r.spec.PreemptDelay}), fx)
+		r.disarm(timerHold)
+		// Our priority may have fallen meanwhile: then it is not the worse one any more.
+		if r.preempts() && r.heard.Priority < r.priority {
+			return r.enterActive(now, r.evidence(now, Reason{Cause: CausePreemptHold, Timer: r.spec.PreemptDelay}), fx)
+		}
 	}
 	if !r.due(timerActiveDown, now) {
 		return fx

@@ -259,8 +259,6 @@ func TestB22_TwoBetterActives(t *testing.T) {
 }
 
 // The reason of a promotion tells the ways apart. RFC 8347 new-master-reason
-//
-// conformance: S3, S4
 func TestPromotionReasons(t *testing.T) {
 	g := heard(t, spec4())
 	g.recv(peer4, 0, s)

@@ -66,8 +66,6 @@ func TestI4_InterfaceDownAtStart(t *testing.T) {
 }
 
 // Without an address to send from there is no Startup. RFC 9568 5.1.1.1
-//
-// conformance: I6
 func TestI5_NoPrimaryAddress(t *testing.T) {
 	bothFamilies(t, func(t *testing.T, spec makeSpec) {
 		g := newRig(t, spec())
@@ -98,9 +96,7 @@ func TestI7_InitializeListensToNobody(t *testing.T) {
 }
 
 // Every fault that can reach a running router is a transition with a cause, and
-// leaves without a word: the link is gone.
-//
-// conformance: L8
+// leaves without a word: the link is gone. reference/vrrp.md 4.6
 func TestFaultsHaveCauses(t *testing.T) {
 	for fault, want := range map[vrrp.Fault]vrrp.Cause{
 		vrrp.FaultInterfaceMissing: vrrp.CauseInterfaceMissing,

@@ -205,7 +205,7 @@ func (f Fault) cause() Cause {
 		return CauseInterfaceDown
 	case FaultNoPrimaryAddress:
 		return CauseNoPrimaryAddress
-	case FaultSocket:
+	case FaultSocket, FaultPending:
 		return CauseSocket
 	default:
 		return CauseNone

@@ -67,7 +67,8 @@ type Router struct {
 	grant    time.Duration
 	learned  ChecksumForm
 	sent     time.Duration // our last advertisement
-	answered time.Duration // our last immediate one
+	answered time.Duration // our last immediate one, to a losing router
+	consoled time.Duration // and to one that gave up
 	repeated time.Duration // our last repeated announcement
 
 	counters Counters
@@ -77,7 +78,7 @@ type Router struct {
 // spec must be valid; the configuration has checked it.
 func New(spec Spec) Router {
 	r := Router{spec: spec, priority: spec.Priority, fault: FaultPending,
-		activeInterval: spec.Interval, answered: -answerGap, repeated: -repeatGap}
+		activeInterval: spec.Interval, answered: -answerGap, consoled: -answerGap, repeated: -repeatGap}
 	for t := range r.timers {
 		r.timers[t] = Never
 	}

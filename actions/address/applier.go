@@ -70,9 +70,11 @@ func newApplier(k *Keeper, kern kernel) *applier {
 	}
 }
 
-func (a *applier) run(ctx context.Context) error {
+// run works until ctx ends, and once more then.
+func (a *applier) run(ctx context.Context) {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
+	a.ledger.open()
 	for {
 		timer.Reset(a.untilNext())
 		select {
@@ -81,7 +83,7 @@ func (a *applier) run(ctx context.Context) error {
 		case <-ctx.Done():
 			a.work()
 			a.ledger.close()
-			return nil
+			return
 		}
 		a.work()
 	}
@@ -105,7 +107,7 @@ func (a *applier) work() {
 			break
 		}
 	}
-	a.ledger.flush()
+	_ = a.ledger.flush() // an error is said with the next Applied
 }
 
 // turn carries out one load of work, up to the removals.

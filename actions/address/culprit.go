@@ -7,12 +7,15 @@ import (
 	"time"
 )
 
-// portPIDMask is the part of a netlink port number that libnl fills with the
-// process ID; the bits above count the sockets of the process
-// (generate_local_port in libnl's socket.c). The kernel's own choice is the
-// plain process ID for a process's first socket and a number near 2^32 for
-// further ones.
-const portPIDMask = 1<<22 - 1
+// Netlink port numbers (netlink(7), libnl's generate_local_port, netlink_autobind
+// in the kernel's af_netlink.c): the first socket of a process usually has the
+// process ID. libnl puts the ID into the lower 22 bits and counts the process's
+// sockets above them. The kernel's choice for a further socket of a process is
+// a random number with the top bit set, which tells nothing.
+const (
+	portPIDMask = 1<<22 - 1
+	portRandom  = 1 << 31
+)
 
 // witness finds out who removed an address. A flush sends one notice per
 // address, so the last answer is kept for a moment. Used from one goroutine.
@@ -39,10 +42,13 @@ func (w *witness) culprit(port uint32, v6 bool, now time.Time) string {
 }
 
 func ownerOfPort(port uint32) string {
-	for _, pid := range []uint32{port, port & portPIDMask} {
-		if name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid)); err == nil {
-			return fmt.Sprintf("%s (pid %d)", strings.TrimSpace(string(name)), pid)
-		}
+	if port >= portRandom {
+		return fmt.Sprintf("an unknown process (netlink port %d)", port)
 	}
-	return fmt.Sprintf("a process that has ended (netlink port %d)", port)
+	pid := port & portPIDMask
+	name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
+	if err != nil {
+		return fmt.Sprintf("a process that has ended (netlink port %d)", port)
+	}
+	return fmt.Sprintf("%s (pid %d)", strings.TrimSpace(string(name)), pid)
 }

@@ -30,5 +30,7 @@
 //     appears as `ip addr add` would make it.
 //   - An address owner's own addresses (Wanted.Own), should they be missing,
 //     are added as ordinary, preferred ones.
+//   - Before the first removal of an IPv4 address with a shorter prefix, the
+//     interface's promote_secondaries is switched on (see rtnl.promote).
 //   - All carry IFA_PROTO 112 where the kernel has it (5.18 and later).
 package address

@@ -6,8 +6,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/backbeat-ha/backbeat/actions"
 )
 
@@ -122,14 +120,19 @@ func (k *Keeper) Run(ctx context.Context) error {
 		return err
 	}
 	defer kern.close()
-	m, err := newMonitor(k, kern.port)
+	m, err := newMonitor(k)
 	if err != nil {
 		return err
 	}
-	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return m.run(ctx) })
-	group.Go(func() error { return newApplier(k, kern).run(ctx) })
-	return group.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	watching := make(chan error, 1)
+	go func() {
+		watching <- m.run(ctx)
+		cancel() // without the monitor the applier would not know what it loses
+	}()
+	newApplier(k, kern).run(ctx)
+	return <-watching
 }
 
 // poke wakes a worker; one that is awake already will look again anyway.

@@ -14,8 +14,9 @@ const mark = 112
 
 // Attributes and values of rtnetlink(7) that x/sys/unix does not name.
 const (
-	ifaProto        = 11 // IFA_PROTO, linux/if_addr.h, since 5.18
-	lifetimeForever = 0xffffffff
+	ifaProto           = 11 // IFA_PROTO, linux/if_addr.h, since 5.18
+	promoteSecondaries = 20 // IPV4_DEVCONF_PROMOTE_SECONDARIES, linux/ip.h
+	lifetimeForever    = 0xffffffff
 )
 
 // requestTimeout bounds one netlink request. The kernel answers in microseconds
@@ -49,7 +50,8 @@ func placeOf(link int, p netip.Prefix) place {
 // rtnl is the kernel through one netlink socket. It is used from one goroutine.
 type rtnl struct {
 	sockets map[int]*nl.SocketHandle
-	port    uint32
+	// promoted are the links on which promote_secondaries is on for sure.
+	promoted map[int]bool
 }
 
 func dialKernel() (*rtnl, error) {
@@ -57,13 +59,12 @@ func dialKernel() (*rtnl, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening a netlink socket for addresses: %w", err)
 	}
-	r := &rtnl{sockets: map[int]*nl.SocketHandle{unix.NETLINK_ROUTE: {Socket: s}}}
-	timeout := unix.NsecToTimeval(requestTimeout)
-	err = errors.Join(s.SetSendTimeout(&timeout), s.SetReceiveTimeout(&timeout))
-	if err == nil {
-		r.port, err = s.GetPid()
+	r := &rtnl{
+		sockets:  map[int]*nl.SocketHandle{unix.NETLINK_ROUTE: {Socket: s}},
+		promoted: make(map[int]bool),
 	}
-	if err != nil {
+	timeout := unix.NsecToTimeval(requestTimeout)
+	if err := errors.Join(s.SetSendTimeout(&timeout), s.SetReceiveTimeout(&timeout)); err != nil {
 		r.close()
 		return nil, fmt.Errorf("setting up the netlink socket for addresses: %w", err)
 	}
@@ -104,10 +105,34 @@ func (r *rtnl) add(link int, p netip.Prefix, own bool) error {
 }
 
 func (r *rtnl) remove(link int, p netip.Prefix) error {
+	if p.Addr().Is4() && p.Bits() < 32 {
+		r.promote(link)
+	}
 	req := r.request(unix.RTM_DELADDR, unix.NLM_F_ACK)
 	addAddress(req, link, p)
 	_, err := req.Execute(unix.NETLINK_ROUTE, 0)
 	return err
+}
+
+// promote switches promote_secondaries on for a link, once. Without it the
+// kernel removes, together with the first IPv4 address of a subnet, all others
+// of that subnet: those of other routers and those that are not ours at all.
+// systemd's sysctl.d/50-default.conf switches it on everywhere. A refusal does
+// not matter here: the removal that follows would be refused as well.
+func (r *rtnl) promote(link int) {
+	if r.promoted[link] {
+		return
+	}
+	req := r.request(unix.RTM_SETLINK, unix.NLM_F_ACK)
+	msg := nl.NewIfInfomsg(unix.AF_UNSPEC)
+	msg.Index = int32(link)
+	req.AddData(msg)
+	spec := nl.NewRtAttr(unix.IFLA_AF_SPEC, nil)
+	conf := spec.AddRtAttr(unix.AF_INET, nil).AddRtAttr(unix.IFLA_INET_CONF, nil)
+	conf.AddRtAttr(promoteSecondaries, nl.Uint32Attr(1))
+	req.AddData(spec)
+	_, err := req.Execute(unix.NETLINK_ROUTE, 0)
+	r.promoted[link] = err == nil
 }
 
 func addAddress(req *nl.NetlinkRequest, link int, p netip.Prefix) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -44,6 +45,13 @@ type entry struct {
 	sure   bool // have, not only try
 }
 
+func (e entry) word() string {
+	if e.sure {
+		return wordHave
+	}
+	return wordTry
+}
+
 // ledger is used from one goroutine at a time: Sweep, then the applier.
 type ledger struct {
 	path    string
@@ -55,7 +63,10 @@ type ledger struct {
 	loaded  bool
 	// damaged counts lines that could not be understood.
 	damaged int
-	failed  error // why the file is not to be trusted, until it has been written anew
+	// failed is why the file is not as it should be; it is then written anew.
+	failed error
+	// inUse says that the file belongs to another running process.
+	inUse error
 }
 
 func newLedger(path string) *ledger {
@@ -92,11 +103,7 @@ func (l *ledger) ours(at place) bool { return l.entries[at].sure }
 
 func (l *ledger) put(at place, e entry) {
 	l.entries[at] = e
-	word := wordTry
-	if e.sure {
-		word = wordHave
-	}
-	l.line(word, at, e)
+	l.line(e.word(), at, e)
 }
 
 func (l *ledger) line(word string, at place, e entry) {
@@ -107,57 +114,49 @@ func (l *ledger) line(word string, at place, e entry) {
 	l.lines++
 }
 
+// open reads the file unless Sweep has done so.
+func (l *ledger) open() {
+	if !l.loaded {
+		l.failed = l.load()
+	}
+}
+
 // flush writes what has been said since the last flush, in one write. After an
 // error the next flush writes everything anew.
 func (l *ledger) flush() error {
 	if l.path == "" || l.buffer.Len() == 0 && l.failed == nil {
 		return nil
 	}
-	if !l.loaded {
-		// Run without a Sweep. What is pending is newer than the file.
-		pending := l.entries
-		l.entries = make(map[place]entry)
-		err := l.load()
-		for at, e := range pending {
-			l.entries[at] = e
-		}
-		if err != nil {
-			return l.fail(err)
-		}
-	}
+	var err error
 	if l.failed != nil || l.file == nil || l.lines > 2*len(l.entries)+spareLines {
-		return l.fail(l.rewrite())
+		err = l.rewrite()
+	} else {
+		_, err = l.file.Write(l.buffer.Bytes())
+		l.buffer.Reset()
 	}
-	_, err := l.file.Write(l.buffer.Bytes())
-	l.buffer.Reset()
-	return l.fail(err)
-}
-
-func (l *ledger) fail(err error) error {
-	l.failed = err
-	if err == nil {
-		return nil
+	if l.failed = err; err != nil {
+		return fmt.Errorf("the ledger could not be written, after a crash the addresses would stay: %w", err)
 	}
-	return fmt.Errorf("the ledger %s could not be written, after a crash the addresses would stay: %w", l.path, err)
+	return nil
 }
 
 func (l *ledger) close() {
 	if l.file != nil {
-		_ = l.file.Close() // written data does not depend on it
+		_ = l.file.Close() // what was written does not depend on it
 		l.file = nil
 	}
 }
 
 // load reads the file. A missing one is empty; damaged lines are counted and left out.
 func (l *ledger) load() error {
+	if l.path == "" {
+		return nil
+	}
 	scope, err := currentScope()
 	if err != nil {
 		return err
 	}
 	l.scope, l.loaded = scope, true
-	if l.path == "" {
-		return nil
-	}
 	dir, err := l.openDir()
 	if err != nil {
 		return err
@@ -168,21 +167,24 @@ func (l *ledger) load() error {
 	case errors.Is(err, unix.ENOENT):
 		return nil
 	case errors.Is(err, unix.ELOOP):
-		return fmt.Errorf("opening the ledger %s: it is a symbolic link, which is refused: remove it", l.path)
+		return fmt.Errorf("the ledger %s is a symbolic link, which is refused: remove it", l.path)
 	case err != nil:
 		return fmt.Errorf("opening the ledger %s: %w", l.path, err)
 	}
 	f := os.NewFile(uintptr(fd), l.path)
 	defer f.Close()
-	if err := l.checkFile(fd); err != nil {
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return fmt.Errorf("checking the ledger %s: %w", l.path, err)
+	}
+	if err := l.trust(&st); err != nil {
 		return err
 	}
-	text := make([]byte, 0, 4096)
-	buf := bytes.NewBuffer(text)
-	if _, err := buf.ReadFrom(&limited{f, maxLedger}); err != nil {
+	text, err := io.ReadAll(io.LimitReader(f, maxLedger))
+	if err != nil {
 		return fmt.Errorf("reading the ledger %s: %w", l.path, err)
 	}
-	l.parse(buf.String())
+	l.parse(string(text))
 	return nil
 }
 
@@ -192,71 +194,79 @@ func (l *ledger) openDir() (*os.File, error) {
 	path := filepath.Dir(l.path)
 	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return nil, fmt.Errorf("opening the ledger's directory %s (create it, mode 0755 or less): %w", path, err)
+		return nil, fmt.Errorf("opening the ledger's directory %s (it must exist, mode 0755 or less): %w", path, err)
 	}
 	dir := os.NewFile(uintptr(fd), path)
 	var st unix.Stat_t
-	if err := unix.Fstat(fd, &st); err != nil {
-		dir.Close()
-		return nil, fmt.Errorf("checking the ledger's directory %s: %w", path, err)
+	err = unix.Fstat(fd, &st)
+	switch {
+	case err != nil:
+		err = fmt.Errorf("checking the ledger's directory %s: %w", path, err)
+	case st.Mode&0o002 != 0:
+		err = fmt.Errorf("the ledger's directory %s is writable by everybody: remove that permission (chmod o-w)", path)
+	case st.Uid != 0 && int(st.Uid) != os.Geteuid():
+		err = fmt.Errorf("the ledger's directory %s belongs to user %d: it must belong to us or to root", path, st.Uid)
+	default:
+		return dir, nil
 	}
-	if st.Mode&0o002 != 0 {
-		dir.Close()
-		return nil, fmt.Errorf("the ledger's directory %s is writable by everybody: remove that permission (chmod o-w)", path)
-	}
-	if st.Uid != 0 && int(st.Uid) != os.Geteuid() {
-		dir.Close()
-		return nil, fmt.Errorf("the ledger's directory %s belongs to user %d: it must belong to us or to root", path, st.Uid)
-	}
-	return dir, nil
+	dir.Close()
+	return nil, err
 }
 
-func (l *ledger) checkFile(fd int) error {
-	var st unix.Stat_t
-	if err := unix.Fstat(fd, &st); err != nil {
-		return fmt.Errorf("checking the ledger %s: %w", l.path, err)
-	}
+// trust refuses a file that somebody else could have made or changed.
+func (l *ledger) trust(st *unix.Stat_t) error {
 	switch {
+	case st.Mode&unix.S_IFMT == unix.S_IFLNK:
+		return fmt.Errorf("the ledger %s is a symbolic link, which is refused: remove it", l.path)
 	case st.Mode&unix.S_IFMT != unix.S_IFREG:
 		return fmt.Errorf("the ledger %s is not a regular file: remove it", l.path)
 	case st.Mode&0o022 != 0:
-		return fmt.Errorf("the ledger %s is writable by others: it is not trusted, remove it", l.path)
+		return fmt.Errorf("the ledger %s is writable by others and not trusted: remove it", l.path)
 	case int(st.Uid) != os.Geteuid():
-		return fmt.Errorf("the ledger %s belongs to user %d: it is not trusted, remove it", l.path, st.Uid)
+		return fmt.Errorf("the ledger %s belongs to user %d and is not trusted: remove it", l.path, st.Uid)
+	case st.Size > maxLedger:
+		return fmt.Errorf("the ledger %s is larger than %d bytes, which no ledger is: remove it", l.path, maxLedger)
 	}
 	return nil
 }
 
 // rewrite replaces the file by one that holds the entries and nothing else.
 func (l *ledger) rewrite() error {
+	if l.inUse != nil {
+		return l.inUse
+	}
 	dir, err := l.openDir()
 	if err != nil {
 		return err
 	}
 	defer dir.Close()
-	at, base := int(dir.Fd()), filepath.Base(l.path)
-	fresh := "." + base + ".new"
-	if err := unix.Unlinkat(at, fresh, 0); err != nil && !errors.Is(err, unix.ENOENT) {
-		return fmt.Errorf("removing the old %s: %w", fresh, err)
+	dirFD, base := int(dir.Fd()), filepath.Base(l.path)
+	var st unix.Stat_t
+	if err := unix.Fstatat(dirFD, base, &st, unix.AT_SYMLINK_NOFOLLOW); err == nil {
+		if err := l.trust(&st); err != nil {
+			return err
+		}
 	}
-	fd, err := unix.Openat(at, fresh, unix.O_WRONLY|unix.O_APPEND|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
+	fresh := "." + base + ".new"
+	_ = unix.Unlinkat(dirFD, fresh, 0) // what a crash left; O_EXCL tells if it is still there
+	fd, err := unix.Openat(dirFD, fresh, unix.O_WRONLY|unix.O_APPEND|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
 	if err != nil {
-		return fmt.Errorf("creating %s in %s: %w", fresh, dir.Name(), err)
+		return fmt.Errorf("creating %s: %w", filepath.Join(dir.Name(), fresh), err)
 	}
 	f := os.NewFile(uintptr(fd), l.path)
 	l.buffer.Reset()
 	l.lines = 0
 	for at, e := range l.entries {
-		l.put(at, e)
+		l.line(e.word(), at, e)
 	}
 	_, err = f.Write(l.buffer.Bytes())
 	l.buffer.Reset()
 	if err == nil {
-		err = unix.Renameat(at, fresh, at, base)
+		err = unix.Renameat(dirFD, fresh, dirFD, base)
 	}
 	if err != nil {
 		f.Close()
-		return err
+		return fmt.Errorf("writing %s: %w", l.path, err)
 	}
 	l.close()
 	l.file = f
@@ -308,19 +318,4 @@ func currentScope() (string, error) {
 		return "", fmt.Errorf("looking up the network namespace (is /proc mounted?): %w", err)
 	}
 	return fmt.Sprintf("%s %d", strings.TrimSpace(string(boot)), st.Ino), nil
-}
-
-// limited is io.LimitedReader that complains instead of ending early.
-type limited struct {
-	file *os.File
-	left int
-}
-
-func (l *limited) Read(b []byte) (int, error) {
-	if l.left <= 0 {
-		return 0, errors.New("the file is too large to be a ledger: remove it")
-	}
-	n, err := l.file.Read(b[:min(len(b), l.left)])
-	l.left -= n
-	return n, err
 }

@@ -1,6 +1,7 @@
 package address
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,10 @@ import (
 	"slices"
 	"strings"
 )
+
+// ErrInUse is Sweep's error when the ledger belongs to a running process: to
+// go on would take its addresses away.
+var ErrInUse = errors.New("the ledger is in use")
 
 // Left is an address that an earlier process left behind and Sweep removed.
 type Left struct {
@@ -29,19 +34,22 @@ func (k *Keeper) Sweep(ctx context.Context) ([]Left, error) {
 		return nil, nil
 	}
 	l := k.ledger
-	if err := l.load(); err != nil {
-		return nil, err
+	if l.open(); l.failed != nil {
+		return nil, l.failed
 	}
 	if pid := l.livingOwner(); pid != 0 {
-		l.entries, l.loaded = make(map[place]entry), false
-		return nil, fmt.Errorf("the ledger %s is in use: process %d holds addresses and is running; stop it first", l.path, pid)
+		l.entries = make(map[place]entry)
+		l.inUse = fmt.Errorf("%w: %s names process %d, which is running: stop it first", ErrInUse, l.path, pid)
+		l.failed = l.inUse
+		return nil, l.inUse
 	}
 	var errs []error
 	if l.damaged > 0 {
 		errs = append(errs, fmt.Errorf("reading the ledger %s: %d damaged lines were left out; look for addresses that nobody removes", l.path, l.damaged))
 	}
 	left, err := l.sweep(ctx)
-	errs = append(errs, err, l.fail(l.rewrite()))
+	l.failed = l.rewrite()
+	errs = append(errs, err, l.failed)
 	return left, errors.Join(errs...)
 }
 
@@ -87,19 +95,9 @@ func (l *ledger) sweep(ctx context.Context) ([]Left, error) {
 		l.gone(at)
 	}
 	slices.SortFunc(left, func(a, b Left) int {
-		return cmpFirst(strings.Compare(a.LinkName, b.LinkName), a.Address.Addr().Compare(b.Address.Addr()))
+		return cmp.Or(strings.Compare(a.LinkName, b.LinkName), a.Address.Addr().Compare(b.Address.Addr()))
 	})
 	return left, errors.Join(errs...)
-}
-
-// cmpFirst returns the first comparison that decides.
-func cmpFirst(results ...int) int {
-	for _, r := range results {
-		if r != 0 {
-			return r
-		}
-	}
-	return 0
 }
 
 // livingOwner returns the ID of a running process of our own name, other than

@@ -225,9 +225,9 @@ func TestTimeout(t *testing.T) {
 		{"stopped", "kill -STOP $$"},
 	} {
 		j := job(b.script("exec 9>"+fifo, c.body))
-		j.Spec.Timeout = 100 * time.Millisecond
+		j.Spec.Timeout = 300 * time.Millisecond
 		d := b.run(j)
-		if d.Exit != -1 || d.Err != "timed out after 100ms" || d.Took < j.Spec.Timeout {
+		if d.Exit != -1 || d.Err != "timed out after 300ms" || d.Took < j.Spec.Timeout {
 			t.Errorf("%s: %+v", c.name, d)
 		}
 		if c.name == "says goodbye on TERM" && d.Output != "bye" {

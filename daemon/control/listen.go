@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"net"
 	"os"
 	"os/user"
@@ -177,6 +178,11 @@ type guest struct {
 func (g *guest) Close() error {
 	g.leave()
 	return g.UnixConn.Close()
+}
+
+// attrs names the peer in the log.
+func (g *guest) attrs() []slog.Attr {
+	return []slog.Attr{slog.Int("uid", int(g.who.uid)), slog.Int("pid", int(g.who.pid))}
 }
 
 // Accept returns the next *guest.

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"os"
 	"strconv"
@@ -62,7 +63,7 @@ func (s *Server) admit(r *http.Request) *Error {
 	}
 	e := s.rules.allow(g.who, r.Method)
 	if e != nil {
-		s.opt.Log.Warn("control request refused", "request", r.Method+" "+r.URL.Path, "uid", g.who.uid, "pid", g.who.pid)
+		s.opt.Log(slog.LevelWarn, "control request refused", append(g.attrs(), slog.String("request", r.Method+" "+r.URL.Path))...)
 	}
 	return e
 }
@@ -164,7 +165,7 @@ func (s *Server) reload(w http.ResponseWriter, r *http.Request) {
 	defer cancel()
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(reloadPatience + writePatience))
 	if g, ok := r.Context().Value(guestKey{}).(*guest); ok {
-		s.opt.Log.Info("reload asked for on the control socket", "uid", g.who.uid, "pid", g.who.pid)
+		s.opt.Log(slog.LevelInfo, "reload asked for on the control socket", g.attrs()...)
 	}
 	a := s.opt.Reload(ctx).answer()
 	code := http.StatusOK

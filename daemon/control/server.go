@@ -59,8 +59,8 @@ type Options struct {
 	Reload func(context.Context) ReloadResult
 	// Version of the daemon.
 	Version string
-	// Log takes lines about refusals and changes; nil for none.
-	Log *slog.Logger
+	// Log takes lines about refusals and changes, from any goroutine; nil for none.
+	Log func(level slog.Level, text string, attrs ...slog.Attr)
 }
 
 // Server serves the control socket.
@@ -89,7 +89,7 @@ func New(o Options) *Server {
 		o.Group = DefaultGroup
 	}
 	if o.Log == nil {
-		o.Log = slog.New(slog.DiscardHandler)
+		o.Log = func(slog.Level, string, ...slog.Attr) {}
 	}
 	return &Server{opt: o, patience: loopPatience, encoding: make(chan struct{}, 1),
 		asking: make(chan struct{}, maxAsking), gone: make(chan struct{})}

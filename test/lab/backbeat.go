@@ -119,15 +119,27 @@ func (b *Backbeat) Log() string {
 // Kill ends the daemon with SIGKILL: it can do nothing any more.
 func (b *Backbeat) Kill() { b.proc.Kill() }
 
-// Stop asks it to leave (SIGTERM) and waits for its end; an exit status other than 0 is an error.
-func (b *Backbeat) Stop(ctx context.Context) error {
-	if err := b.proc.Terminate(ctx); err != nil {
-		return err
+// Leave asks it to leave (SIGTERM) and does not wait.
+func (b *Backbeat) Leave() { b.proc.Signal(syscall.SIGTERM) }
+
+// Wait waits for the end of a daemon that was asked to leave; an exit status
+// other than 0 is an error.
+func (b *Backbeat) Wait(ctx context.Context) error {
+	select {
+	case <-b.proc.Done():
+	case <-ctx.Done():
+		return fmt.Errorf("wait for backbeat on %s to end: %w", b.host.Name, ctx.Err())
 	}
 	if code := b.proc.ExitCode(); code != 0 {
 		return fmt.Errorf("backbeat on %s: exit status %d after SIGTERM", b.host.Name, code)
 	}
 	return nil
+}
+
+// Stop is Leave and Wait.
+func (b *Backbeat) Stop(ctx context.Context) error {
+	b.Leave()
+	return b.Wait(ctx)
 }
 
 // Freeze stops the process where it is (SIGSTOP), Thaw lets it go on.

@@ -104,10 +104,11 @@ func (c *capture) run(stop <-chan struct{}, frame func(captured)) {
 	}
 }
 
+// drops counts the frames for which the kernel had no room since the last call.
 func (c *capture) drops() int {
 	s, err := unix.GetsockoptTpacketStats(c.fd, unix.SOL_PACKET, unix.PACKET_STATISTICS)
 	if err != nil {
-		return -1
+		return 0
 	}
 	return int(s.Drops)
 }

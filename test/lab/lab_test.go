@@ -17,24 +17,10 @@ import (
 
 func TestMain(m *testing.M) { Main(Options{}, m.Run) }
 
-// newLab makes r1, r2 and client, or skips.
+// newLab makes r1, r2 and client.
 func newLab(t *testing.T) (*Lab, context.Context) {
 	t.Helper()
-	if why := Unavailable(); why != "" {
-		t.Skip(why)
-	}
-	l, err := New(Plan{Hosts: []string{"r1", "r2", "client"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := l.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-	t.Cleanup(cancel)
-	return l, ctx
+	return ForTest(t, Plan{Hosts: []string{"r1", "r2", "client"}}, 30*time.Second)
 }
 
 func must(t *testing.T, err error) {
@@ -234,6 +220,70 @@ func TestProbeMeasuresAHandMadeFailover(t *testing.T) {
 				t.Errorf("silence %s, but takeover %s", r.Silence, r.Takeover)
 			}
 		})
+	}
+}
+
+// TestTwoKeepalived shows that the lab measures what is known of keepalived:
+// a SIGTERM costs the client one skew, a SIGKILL nothing, and a cut three
+// intervals and more (performance.md A).
+func TestTwoKeepalived(t *testing.T) {
+	NeedPeer(t, KeepalivedPath)
+	l, ctx := newLab(t)
+	start := func(host, priority string) *Keepalived {
+		k, err := l.Host(host).Keepalived(`vrrp_instance v {
+  state BACKUP
+  interface eth0
+  virtual_router_id 61
+  version 3
+  advert_int 0.2
+  priority ` + priority + `
+  virtual_ipaddress { 10.77.0.100/24 }
+}`)
+		must(t, err)
+		must(t, k.Start())
+		return k
+	}
+	r1, r2 := start("r1", "150"), start("r2", "100")
+	probe, err := l.Host("client").Probe(ProbeSpec{Target: vip.Addr()})
+	must(t, err)
+	answers := func(host string) {
+		t.Helper()
+		if err := Until(ctx, host+" to answer", func() bool { return probe.Answerer() == host }); err != nil {
+			t.Fatalf("%v\n%s\n%s", err, r1.Log(), r2.Log())
+		}
+	}
+	answers("r1")
+	if rss, err := r1.RSS(); err != nil || rss < 1<<20 {
+		t.Errorf("it has %d bytes resident, %v", rss, err)
+	}
+	fault := Now()
+	must(t, r1.Stop(ctx))
+	answers("r2")
+	report := probe.Since(fault)
+	t.Log("SIGTERM:", report)
+	if report.Takeover < 80*time.Millisecond || report.Takeover > 600*time.Millisecond {
+		t.Error("this should have taken a skew of 122 ms")
+	}
+	must(t, r1.Start())
+	answers("r1")
+	fault = Now()
+	must(t, l.Host("r1").Cut())
+	answers("r2")
+	report = probe.Since(fault)
+	t.Log("link cut:", report)
+	if report.Silence < 400*time.Millisecond || report.Silence > 1200*time.Millisecond {
+		t.Error("this should have taken 522 to 722 ms")
+	}
+	must(t, l.Host("r1").Heal())
+	answers("r1")
+	time.Sleep(300 * time.Millisecond)
+	fault = Now()
+	r1.Kill()
+	answers("r2")
+	report = probe.Since(fault)
+	t.Log("SIGKILL:", report)
+	if report.Silence > 100*time.Millisecond || report.Takeover < 400*time.Millisecond {
+		t.Error("the dead host's address should have gone on answering until the takeover")
 	}
 }
 

@@ -79,6 +79,9 @@ func (l *Lab) Sniff() (*Sniffer, error) {
 	go func() {
 		defer close(s.ended)
 		c.run(s.stop, s.take)
+		s.mu.Lock()
+		s.lost += c.drops()
+		s.mu.Unlock()
 		c.close()
 	}()
 	l.atClose(s.Stop)
@@ -89,6 +92,14 @@ func (l *Lab) Sniff() (*Sniffer, error) {
 func (s *Sniffer) Stop() {
 	s.once.Do(func() { close(s.stop) })
 	<-s.ended
+}
+
+// Lost counts the frames that a stopped sniffer did not record: those that the
+// kernel had no room for, and those beyond its own limit.
+func (s *Sniffer) Lost() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.lost
 }
 
 // take records a frame that comes in at a port, which is where each frame is

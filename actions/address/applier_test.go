@@ -1,0 +1,276 @@
+package address
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/backbeat-ha/backbeat/actions"
+)
+
+// pretended is a kernel in memory that writes down what it is asked.
+type pretended struct {
+	there map[place]bool
+	down  map[int]bool
+	log   []string
+	// before is called ahead of each request.
+	before func(request string)
+	fail   error
+}
+
+func (p *pretended) note(format string, args ...any) {
+	line := fmt.Sprintf(format, args...)
+	if p.before != nil {
+		p.before(line)
+	}
+	p.log = append(p.log, line)
+}
+
+func (p *pretended) add(link int, a netip.Prefix, _ bool) error {
+	p.note("add %d %s", link, a)
+	if p.fail != nil {
+		return p.fail
+	}
+	if p.there[placeOf(link, a)] {
+		return unix.EEXIST
+	}
+	p.there[placeOf(link, a)] = true
+	return nil
+}
+
+func (p *pretended) remove(link int, a netip.Prefix) error {
+	p.note("remove %d %s", link, a)
+	if !p.there[placeOf(link, a)] {
+		return unix.EADDRNOTAVAIL
+	}
+	delete(p.there, placeOf(link, a))
+	return nil
+}
+
+func (p *pretended) up(link int) bool { return !p.down[link] }
+
+// rig is an applier on a pretended kernel, at a time of the test's choosing.
+type rig struct {
+	*applier
+	kernel *pretended
+	posted []any
+	time   time.Time
+}
+
+func newRig() *rig {
+	r := &rig{kernel: &pretended{there: map[place]bool{}, down: map[int]bool{}}, time: time.Unix(1000, 0)}
+	k := New(Options{Post: func(v any) {
+		r.posted = append(r.posted, v)
+		r.kernel.log = append(r.kernel.log, describe(v))
+	}})
+	r.applier = newApplier(k, r.kernel)
+	r.now = func() time.Time { return r.time }
+	return r
+}
+
+func describe(v any) string {
+	switch v := v.(type) {
+	case actions.Applied:
+		return strings.TrimSpace(fmt.Sprintf("applied %d/%d %s", v.Router, v.Term, v.Err+v.Note))
+	case actions.Restored:
+		return strings.TrimSpace(fmt.Sprintf("restored %d %s %s", v.Router, v.Address, v.Err))
+	default:
+		return fmt.Sprintf("%T", v)
+	}
+}
+
+func (r *rig) want(router actions.RouterID, term uint64, list ...string) {
+	r.keeper.Want(actions.Wanted{Router: router, Term: term, Link: 2, LinkName: "e0", Addresses: prefixes(list...)})
+}
+
+// did returns and forgets what has happened.
+func (r *rig) did() []string {
+	log := r.kernel.log
+	r.kernel.log = nil
+	return log
+}
+
+func (r *rig) expect(t *testing.T, want ...string) {
+	t.Helper()
+	if got := r.did(); !slices.Equal(got, want) {
+		t.Errorf("what happened:\n\t%s\nwant:\n\t%s", strings.Join(got, "\n\t"), strings.Join(want, "\n\t"))
+	}
+}
+
+func TestLatestWishWins(t *testing.T) {
+	r := newRig()
+	r.want(1, 1, "192.0.2.1/32")
+	r.want(1, 2)
+	r.want(1, 3, "192.0.2.2/32")
+	r.work()
+	r.expect(t, "add 2 192.0.2.2/32", "applied 1/3")
+	r.work()
+	r.expect(t)
+}
+
+func TestAdditionsGoBeforeRemovals(t *testing.T) {
+	r := newRig()
+	r.want(1, 1, "192.0.2.1/32", "192.0.2.2/32")
+	r.work()
+	r.did()
+	r.want(1, 2)                                          // a removal
+	r.want(2, 1, "192.0.2.3/32")                          // an addition
+	r.want(3, 1)                                          // nothing to do
+	r.want(4, 1, "192.0.2.4/32")                          // another addition
+	late := func(string) { r.want(5, 1, "192.0.2.5/32") } // comes while router 1's removal is due
+	r.kernel.before = func(request string) {
+		if strings.HasPrefix(request, "add 2 192.0.2.4") {
+			r.kernel.before = nil
+			late(request)
+		}
+	}
+	r.work()
+	got := r.did()
+	slices.Sort(got[7:9]) // the two removals, in any order
+	want := []string{"add 2 192.0.2.3/32", "applied 2/1", "applied 3/1", "add 2 192.0.2.4/32", "applied 4/1",
+		"add 2 192.0.2.5/32", "applied 5/1", "remove 2 192.0.2.1/32", "remove 2 192.0.2.2/32", "applied 1/2"}
+	if !slices.Equal(got, want) {
+		t.Errorf("what happened:\n\t%s\nwant:\n\t%s", strings.Join(got, "\n\t"), strings.Join(want, "\n\t"))
+	}
+}
+
+func TestWithinARouterAdditionsGoBeforeRemovals(t *testing.T) {
+	r := newRig()
+	r.want(1, 1, "192.0.2.1/32")
+	r.work()
+	r.want(1, 2, "192.0.2.2/32")
+	r.work()
+	r.expect(t, "add 2 192.0.2.1/32", "applied 1/1", "add 2 192.0.2.2/32", "remove 2 192.0.2.1/32", "applied 1/2")
+}
+
+func TestSupersededRemovalIsForgotten(t *testing.T) {
+	r := newRig()
+	r.want(1, 1, "192.0.2.1/32", "192.0.2.9/32")
+	r.want(2, 1, "192.0.2.2/32")
+	r.work()
+	r.did()
+	r.want(2, 2)
+	r.want(1, 2)
+	r.kernel.before = func(string) { // at router 2's removal: router 1 wants one of them again
+		r.kernel.before = nil
+		r.want(1, 3, "192.0.2.1/32")
+	}
+	r.work()
+	r.expect(t, "remove 2 192.0.2.2/32", "applied 2/2", "remove 2 192.0.2.9/32", "applied 1/3")
+}
+
+func TestAnAddressMovesBetweenRouters(t *testing.T) {
+	r := newRig()
+	r.want(1, 1, "192.0.2.1/32")
+	r.work()
+	r.did()
+	r.want(1, 2)
+	r.want(2, 1, "192.0.2.1/32")
+	r.work()
+	r.expect(t, "applied 2/1", "applied 1/2")
+	r.want(2, 2)
+	r.work()
+	r.expect(t, "remove 2 192.0.2.1/32", "applied 2/2")
+}
+
+func TestFinalForgetsTheRouter(t *testing.T) {
+	r := newRig()
+	r.want(1, 1, "192.0.2.1/32")
+	r.keeper.Want(actions.Wanted{Router: 2, Term: 1, Link: 2, LinkName: "e0", Addresses: prefixes("192.0.2.2/32")})
+	r.work()
+	r.keeper.Want(actions.Wanted{Router: 2, Term: 2, Link: 2, LinkName: "e0", Final: true})
+	r.work()
+	if len(r.routers) != 1 || len(r.holdings) != 1 || len(r.keeper.held) != 1 {
+		t.Errorf("remembered: %d routers, %d addresses, %d for the monitor, want 1 each", len(r.routers), len(r.holdings), len(r.keeper.held))
+	}
+}
+
+// An old notice of a removal, or one of our own removals, restores nothing.
+func TestOldNoticesRestoreNothing(t *testing.T) {
+	r := newRig()
+	at := placeOf(2, prefixes("192.0.2.1/32")[0])
+	r.want(1, 1, "192.0.2.1/32")
+	r.work()
+	r.keeper.lost(loss{at, "somebody", r.time})
+	r.work()
+	r.expect(t, "add 2 192.0.2.1/32", "applied 1/1", "add 2 192.0.2.1/32")
+	r.want(1, 2)
+	r.work()
+	r.keeper.lost(loss{at, "us", r.time})
+	r.work()
+	r.expect(t, "remove 2 192.0.2.1/32", "applied 1/2")
+}
+
+func TestAPersistentCulpritIsFoughtMoreSlowly(t *testing.T) {
+	r := newRig()
+	at := placeOf(2, prefixes("192.0.2.1/32")[0])
+	r.want(1, 1, "192.0.2.1/32")
+	r.work()
+	steal := func() {
+		delete(r.kernel.there, at)
+		r.keeper.lost(loss{at, "somebody", r.time})
+		r.work()
+	}
+	for range freeRestorations {
+		steal()
+	}
+	restored := func() (n int) {
+		for _, line := range r.did() {
+			if line == "restored 1 192.0.2.1/32" {
+				n++
+			}
+		}
+		return n
+	}
+	if n := restored(); n != freeRestorations {
+		t.Fatalf("restored %d times", n)
+	}
+	for _, wait := range []time.Duration{minPause, 2 * minPause, 4 * minPause} {
+		steal()
+		if n := restored(); n != 0 || r.untilNext() != wait {
+			t.Fatalf("restored %d times at once, next in %v, want %v", n, r.untilNext(), wait)
+		}
+		r.time = r.time.Add(wait)
+		r.work()
+		if n := restored(); n != 1 {
+			t.Fatalf("restored %d times after %v", n, wait)
+		}
+	}
+	// A new wish does not wait.
+	steal()
+	r.did()
+	r.want(1, 2, "192.0.2.1/32")
+	r.work()
+	r.expect(t, "add 2 192.0.2.1/32", "applied 1/2")
+	if r.untilNext() != farAway {
+		t.Errorf("still waiting: %v", r.untilNext())
+	}
+}
+
+func TestTroubleWithRestoringIsSaidOnce(t *testing.T) {
+	r := newRig()
+	at := placeOf(2, prefixes("192.0.2.1/32")[0])
+	r.want(1, 1, "192.0.2.1/32")
+	r.work()
+	r.did()
+	delete(r.kernel.there, at)
+	r.kernel.fail = unix.EPERM
+	r.keeper.lost(loss{at, "somebody", r.time})
+	r.work()
+	got := r.did()
+	if len(got) != 2 || !strings.Contains(got[1], "CAP_NET_ADMIN") {
+		t.Fatalf("what happened: %q", got)
+	}
+	r.time = r.time.Add(minPause)
+	r.work()
+	r.expect(t, "add 2 192.0.2.1/32")
+	r.kernel.fail = nil
+	r.time = r.time.Add(minPause)
+	r.work()
+	r.expect(t, "add 2 192.0.2.1/32", "restored 1 192.0.2.1/32")
+}

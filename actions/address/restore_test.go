@@ -1,0 +1,256 @@
+package address
+
+import (
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/backbeat-ha/backbeat/actions"
+)
+
+func TestWhatOthersRemoveIsPutBack(t *testing.T) {
+	link := veth(t, "e0")
+	k, posted := start(t, ledgerPath(t), nil)
+	k.Want(actions.Wanted{Router: 3, Term: 1, Link: link, LinkName: "e0", Addresses: prefixes("192.0.2.1/24", "2001:db8::1/64")})
+	applied(t, posted, 3, 1)
+	for _, c := range []struct{ address, culprit string }{
+		// ip has often ended before we can ask for its name.
+		{"192.0.2.1/24", "ip (pid |a process that has ended (netlink port "},
+		{"2001:db8::1/64", "unknown (the kernel does not tell who removes an IPv6 address)"},
+	} {
+		ip(t, "addr", "del", c.address, "dev", "e0")
+		r := next(t, posted, "Restored", func(actions.Restored) bool { return true })
+		if r.Router != 3 || r.Address.String() != c.address || r.Err != "" {
+			t.Errorf("restored %+v", r)
+		}
+		if r.Took <= 0 || r.Took > 100*time.Millisecond {
+			t.Errorf("%s was back after %v, want less than 100ms", c.address, r.Took)
+		}
+		a, b, _ := strings.Cut(c.culprit, "|")
+		if !strings.HasPrefix(r.Culprit, a) && (b == "" || !strings.HasPrefix(r.Culprit, b)) {
+			t.Errorf("%s: culprit %q, want %q", c.address, r.Culprit, c.culprit)
+		}
+		if _, there := present(t, link, c.address); !there {
+			t.Errorf("%s is reported as restored and is not there", c.address)
+		}
+		t.Logf("%s removed by %s, back after %v", c.address, r.Culprit, r.Took)
+	}
+	if got := shown(t, "e0", "2001:db8::1"); got["deprecated"] != true || got["nodad"] != true {
+		t.Errorf("restored without its flags: %v", got)
+	}
+}
+
+// A culprit that is still running is named. The test itself plays it.
+func TestCulpritIsNamed(t *testing.T) {
+	link := veth(t, "e0")
+	k, posted := start(t, "", nil)
+	k.Want(actions.Wanted{Router: 3, Term: 1, Link: link, LinkName: "e0", Addresses: prefixes("192.0.2.1/24")})
+	applied(t, posted, 3, 1)
+	other, err := dialKernel()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.close()
+	if err := other.remove(link, prefixes("192.0.2.1/24")[0]); err != nil {
+		t.Fatal(err)
+	}
+	r := next(t, posted, "Restored", func(actions.Restored) bool { return true })
+	// The keeper's socket was the first of this process, so this one tells nothing.
+	if !strings.HasPrefix(r.Culprit, "an unknown process (netlink port ") {
+		t.Errorf("culprit %q", r.Culprit)
+	}
+	if got := ownerOfPort(1); !strings.HasSuffix(got, " (pid 1)") {
+		t.Errorf("port 1 belongs to %q", got)
+	}
+	// libnl's ports: the process ID and a socket count above it.
+	if got := ownerOfPort(5<<22 | 1); !strings.HasSuffix(got, " (pid 1)") {
+		t.Errorf("libnl's port of process 1 belongs to %q", got)
+	}
+	var w witness
+	if got := w.culprit(0, false, time.Time{}); got != "the kernel (link down or address lifetime)" {
+		t.Errorf("port 0 belongs to %q", got)
+	}
+}
+
+func TestFlushIsRepaired(t *testing.T) {
+	link := veth(t, "e0")
+	k, posted := start(t, ledgerPath(t), nil)
+	all := prefixes("192.0.2.1/32", "192.0.2.2/32", "198.51.100.1/24", "198.51.100.2/24", "2001:db8::1/128", "fe80::100/64")
+	k.Want(actions.Wanted{Router: 3, Term: 1, Link: link, LinkName: "e0", Addresses: all})
+	applied(t, posted, 3, 1)
+	ip(t, "addr", "flush", "dev", "e0")
+	// ip flushes in rounds, so that what is back already goes again.
+	flushed := time.Now()
+	for _, p := range all {
+		for _, there := present(t, link, p.String()); !there; _, there = present(t, link, p.String()) {
+			if time.Since(flushed) > 100*time.Millisecond {
+				t.Fatalf("%s is not back after 100ms", p)
+			}
+		}
+	}
+	for range all {
+		if r := next(t, posted, "Restored", func(actions.Restored) bool { return true }); r.Err != "" || r.Took > 100*time.Millisecond {
+			t.Errorf("restored %+v", r)
+		}
+	}
+}
+
+// Without promote_secondaries the kernel takes the other addresses of a subnet
+// along with its first one: another router's, and somebody else's.
+func TestRemovingThePrimaryTakesNobodyAlong(t *testing.T) {
+	link := veth(t, "e0")
+	const knob = "/proc/sys/net/ipv4/conf/e0/promote_secondaries"
+	must(t, os.WriteFile(knob, []byte("0"), 0))
+	k, posted := start(t, ledgerPath(t), nil)
+	k.Want(actions.Wanted{Router: 1, Term: 1, Link: link, LinkName: "e0", Addresses: prefixes("192.0.2.1/24")})
+	applied(t, posted, 1, 1)
+	k.Want(actions.Wanted{Router: 2, Term: 1, Link: link, LinkName: "e0", Addresses: prefixes("192.0.2.2/24")})
+	applied(t, posted, 2, 1)
+	ip(t, "addr", "add", "192.0.2.3/24", "dev", "e0")
+	k.Want(actions.Wanted{Router: 1, Term: 2, Link: link, LinkName: "e0"})
+	if a := applied(t, posted, 1, 2); a.Err != "" {
+		t.Errorf("answer %+v", a)
+	}
+	for p, want := range map[string]bool{"192.0.2.1/24": false, "192.0.2.2/24": true, "192.0.2.3/24": true} {
+		if _, there := present(t, link, p); there != want {
+			t.Errorf("%s there: %v, want %v", p, there, want)
+		}
+	}
+	select {
+	case v := <-posted:
+		t.Errorf("something had to be repaired: %+v", v)
+	case <-time.After(50 * time.Millisecond):
+	}
+	if b, err := os.ReadFile(knob); err != nil || string(b) != "1\n" {
+		t.Errorf("promote_secondaries is %q, %v", b, err)
+	}
+}
+
+func TestLinkDownIsNotFought(t *testing.T) {
+	link := veth(t, "e0")
+	k, posted := start(t, ledgerPath(t), nil)
+	k.Watch([]string{"e0"})
+	k.Want(actions.Wanted{Router: 1, Term: 1, Link: link, LinkName: "e0", Addresses: prefixes("192.0.2.1/32", "2001:db8::1/64")})
+	applied(t, posted, 1, 1)
+	ip(t, "link", "set", "e0", "down") // removes the IPv6 address
+	next(t, posted, "down", func(l actions.LinkChanged) bool { return !l.Up })
+	next(t, posted, "the address gone", func(l actions.LinkChanged) bool { return len(l.Addresses) == 1 })
+	select {
+	case v := <-posted:
+		if r, ok := v.(actions.Restored); ok {
+			t.Fatalf("an address was put on a link that is down: %+v", r)
+		}
+	case <-time.After(50 * time.Millisecond):
+	}
+	if _, there := present(t, link, "2001:db8::1/64"); there {
+		t.Fatal("the IPv6 address is on a link that is down")
+	}
+	ip(t, "link", "set", "e0", "up")
+	r := next(t, posted, "Restored", func(actions.Restored) bool { return true })
+	if r.Address.String() != "2001:db8::1/64" || r.Culprit != "the kernel (the link was down)" || r.Err != "" {
+		t.Errorf("restored %+v", r)
+	}
+}
+
+func TestOverrunLeadsToComparison(t *testing.T) {
+	link := veth(t, "e0")
+	// The monitor is held up in its first report while more notices come than
+	// the smallest buffer takes.
+	release := make(chan struct{})
+	posted := make(chan any, 10_000)
+	held := make(chan struct{}, 1)
+	k := New(Options{Post: func(v any) {
+		if _, is := v.(actions.LinkChanged); is {
+			select {
+			case held <- struct{}{}:
+			default:
+			}
+			<-release
+		}
+		posted <- v
+	}})
+	k.readBuffer = 1
+	run(t, k)
+	k.Want(actions.Wanted{Router: 1, Term: 1, Link: link, LinkName: "e0", Addresses: prefixes("192.0.2.1/32", "2001:db8::1/128")})
+	applied(t, posted, 1, 1)
+	k.Watch([]string{"e0"})
+	<-held
+	for range 50 {
+		ip(t, "addr", "add", "198.51.100.1/24", "dev", "e0")
+		ip(t, "addr", "del", "198.51.100.1/24", "dev", "e0")
+	}
+	ip(t, "addr", "flush", "dev", "e0")
+	close(release)
+	back := map[string]bool{}
+	lost := false
+	for len(back) < 2 {
+		r := next(t, posted, "Restored", func(actions.Restored) bool { return true })
+		back[r.Address.String()] = true
+		lost = lost || strings.Contains(r.Culprit, "notice was lost")
+	}
+	if !lost {
+		t.Error("no notice was lost: the test has not tested the overrun")
+	}
+	l := next(t, posted, "the level afterwards", func(l actions.LinkChanged) bool { return len(l.Addresses) == 2 })
+	if !l.Up {
+		t.Errorf("level %+v", l)
+	}
+}
+
+func TestPeriodicComparison(t *testing.T) {
+	link := veth(t, "e0")
+	k, posted := start(t, "", func(k *Keeper) { k.resyncEvery = 20 * time.Millisecond })
+	// An address that could not be added is added as soon as it can be.
+	ip(t, "link", "set", "e0", "mtu", "1000") // no IPv6 below 1280
+	k.Want(actions.Wanted{Router: 1, Term: 1, Link: link, LinkName: "e0", Addresses: prefixes("2001:db8::1/128")})
+	if a := applied(t, posted, 1, 1); a.Err == "" {
+		t.Fatalf("answer %+v", a)
+	}
+	if err := exec.Command("ip", "link", "set", "e0", "mtu", "1500").Run(); err != nil {
+		t.Fatal(err)
+	}
+	r := next(t, posted, "Restored", func(r actions.Restored) bool { return r.Err == "" })
+	if r.Address.String() != "2001:db8::1/128" {
+		t.Errorf("restored %+v", r)
+	}
+	if _, there := present(t, link, "2001:db8::1/128"); !there {
+		t.Error("the address is not there")
+	}
+}
+
+func TestBackoff(t *testing.T) {
+	var b backoff
+	now := time.Unix(0, 0)
+	restore := func(after time.Duration) time.Duration {
+		now = now.Add(after)
+		wait := b.delay(now)
+		now = now.Add(wait)
+		b.did(now)
+		return wait
+	}
+	for i := range freeRestorations {
+		if wait := restore(time.Millisecond); wait != 0 {
+			t.Fatalf("restoration %d waits %v", i+1, wait)
+		}
+	}
+	for _, want := range []time.Duration{50, 100, 200, 400, 800, 1600, 3200, 5000, 5000, 5000} {
+		if wait := restore(time.Millisecond); wait != want*time.Millisecond {
+			t.Fatalf("waits %v, want %v", wait, want*time.Millisecond)
+		}
+	}
+	if wait := restore(restoreWindow); wait != maxPause {
+		t.Errorf("after 10s of peace exactly: waits %v", wait)
+	}
+	if wait := restore(restoreWindow + 1); wait != 0 {
+		t.Errorf("after more than 10s of peace: waits %v", wait)
+	}
+	// Twenty slow ones within more than the window are nothing special.
+	b = backoff{}
+	for i := range 3 * freeRestorations {
+		if wait := restore(600 * time.Millisecond); wait != 0 {
+			t.Fatalf("slow restoration %d waits %v", i+1, wait)
+		}
+	}
+}

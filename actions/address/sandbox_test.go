@@ -1,0 +1,146 @@
+package address
+
+import (
+	"fmt"
+	"net/netip"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/backbeat-ha/backbeat/actions"
+)
+
+// inside marks the copy of the test binary that runs in its own namespaces.
+const inside = "BACKBEAT_TEST_NAMESPACES"
+
+// TestMain runs the tests in user, network and mount namespaces of their own:
+// the host's interfaces are never touched and no root is needed.
+func TestMain(m *testing.M) {
+	if os.Getenv(inside) != "" {
+		os.Exit(m.Run())
+	}
+	self, err := os.Executable()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	cmd := exec.Command(self, os.Args[1:]...)
+	cmd.Env = append(os.Environ(), inside+"=yes")
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNET | syscall.CLONE_NEWNS,
+		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Geteuid(), Size: 1}},
+		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getegid(), Size: 1}},
+	}
+	if err := cmd.Start(); err != nil {
+		fmt.Fprintf(os.Stderr, "the kernel tests need user namespaces (%v): set kernel.unprivileged_userns_clone=1 and user.max_user_namespaces>0\n", err)
+		os.Setenv(noKernel, err.Error())
+		os.Exit(m.Run())
+	}
+	if err := cmd.Wait(); err != nil {
+		os.Exit(1)
+	}
+}
+
+// noKernel is set when there are no namespaces; tests on the kernel are then skipped.
+const noKernel = "BACKBEAT_TEST_NO_KERNEL"
+
+func needKernel(t *testing.T) {
+	t.Helper()
+	if why := os.Getenv(noKernel); why != "" {
+		t.Skipf("no namespaces (%s): set kernel.unprivileged_userns_clone=1 and user.max_user_namespaces>0", why)
+	}
+}
+
+// ip runs iproute2's ip.
+func ip(t *testing.T, args ...string) string {
+	t.Helper()
+	out, err := exec.Command("ip", args...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("ip %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	return string(out)
+}
+
+// veth makes a pair, both ends up, and removes it after the test. It returns
+// the index of the first end.
+func veth(t *testing.T, name string) int {
+	t.Helper()
+	needKernel(t)
+	ip(t, "link", "add", name, "type", "veth", "peer", "name", name+"p")
+	t.Cleanup(func() { _ = exec.Command("ip", "link", "del", name).Run() })
+	ip(t, "link", "set", name, "up")
+	ip(t, "link", "set", name+"p", "up")
+	return index(t, name)
+}
+
+func index(t *testing.T, name string) int {
+	t.Helper()
+	q, err := dialQuestions()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer q.Close()
+	l, err := findLink(q, name)
+	if err != nil || l.index == 0 {
+		t.Fatalf("interface %s: %+v, %v", name, l, err)
+	}
+	return l.index
+}
+
+// present returns the kernel's view of one address, and whether it is there.
+func present(t *testing.T, link int, p string) (addressMessage, bool) {
+	t.Helper()
+	q, err := dialQuestions()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer q.Close()
+	all, err := dumpAddresses(q, link)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range all {
+		if m.prefix == netip.MustParsePrefix(p) {
+			return m, true
+		}
+	}
+	return addressMessage{}, false
+}
+
+func prefixes(list ...string) []netip.Prefix {
+	var out []netip.Prefix
+	for _, p := range list {
+		out = append(out, netip.MustParsePrefix(p))
+	}
+	return out
+}
+
+// patience bounds every wait of a test.
+const patience = 10 * time.Second
+
+// next returns the first posted T that fits.
+func next[T any](t *testing.T, posted <-chan any, what string, fits func(T) bool) T {
+	t.Helper()
+	timeout := time.After(patience)
+	for {
+		select {
+		case v := <-posted:
+			if v, ok := v.(T); ok && fits(v) {
+				return v
+			}
+		case <-timeout:
+			t.Fatalf("waited %s for %s", patience, what)
+		}
+	}
+}
+
+func applied(t *testing.T, posted <-chan any, r actions.RouterID, term uint64) actions.Applied {
+	t.Helper()
+	return next(t, posted, fmt.Sprintf("Applied of router %d term %d", r, term), func(a actions.Applied) bool {
+		return a.Router == r && a.Term == term
+	})
+}

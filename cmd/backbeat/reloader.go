@@ -1,0 +1,116 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+
+	"github.com/backbeat-ha/backbeat/conf"
+	"github.com/backbeat-ha/backbeat/daemon"
+	"github.com/backbeat-ha/backbeat/daemon/control"
+)
+
+// logFunc writes a line to the journal; it never blocks.
+type logFunc func(level slog.Level, text string, attrs ...slog.Attr)
+
+// reloader reads the configuration anew and hands it to the loop: for SIGHUP
+// and for the control socket. Reading happens on the caller's goroutine, one
+// at a time: parsing thousands of routers is the heaviest thing we ever do.
+type reloader struct {
+	path   string
+	load   func(path string) (*daemon.Config, *conf.Diagnostics, error)
+	post   func(daemon.Input)
+	log    logFunc
+	notify *notifier
+	tally  *tally
+	// ended is closed when the loop has ended.
+	ended <-chan struct{}
+
+	mu sync.Mutex
+}
+
+// reload does it all and reports. A configuration with an error changes nothing.
+func (r *reloader) reload(ctx context.Context) control.ReloadResult {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.notify.reloading()
+	defer r.notify.reloaded()
+	res := r.try(ctx)
+	if res.Err != nil {
+		r.log(slog.LevelError, fmt.Sprintf("reload: nothing was changed: %v", res.Err))
+		return res
+	}
+	r.log(slog.LevelInfo, "reloaded "+r.path+": "+planText(res.Plan))
+	return res
+}
+
+func (r *reloader) try(ctx context.Context) control.ReloadResult {
+	cfg, d, err := r.load(r.path)
+	if err != nil {
+		return control.ReloadResult{Err: err}
+	}
+	var res control.ReloadResult
+	for _, g := range d.List() {
+		level := slog.LevelWarn
+		if g.Severity == "error" {
+			level = slog.LevelError
+		}
+		r.log(level, "configuration: "+g.String())
+	}
+	res.Text, res.Diagnostics = render(d)
+	if cfg == nil {
+		res.Err = fmt.Errorf("%s has %s", r.path, plural(d.Errors(), "error"))
+		return res
+	}
+	warnHooks(r.log, cfg, d)
+	reply := make(chan daemon.Plan, 1)
+	r.post(daemon.Reload{Config: cfg, Reply: reply})
+	select {
+	case res.Plan = <-reply:
+		r.tally.configure(cfg)
+	case <-r.ended:
+		res.Err = errors.New("the daemon is stopping")
+	case <-ctx.Done():
+		res.Err = errors.New("the loop has not taken the configuration yet: it is stuck, or starved of processor time")
+	}
+	return res
+}
+
+// render gives the diagnostics for people and for programs.
+func render(d *conf.Diagnostics) (string, json.RawMessage) {
+	var b strings.Builder
+	if err := d.WriteText(&b, 0, false); err != nil {
+		panic("backbeat: a string builder refused text: " + err.Error())
+	}
+	raw, err := json.Marshal(d)
+	if err != nil {
+		raw = nil // the text has it all
+	}
+	return strings.TrimRight(b.String(), "\n"), raw
+}
+
+// warnHooks logs what `check` would warn of.
+func warnHooks(log logFunc, cfg *daemon.Config, d *conf.Diagnostics) {
+	for _, w := range verifyHooks(cfg, d) {
+		log(slog.LevelWarn, w.Summary+": "+w.Detail)
+	}
+}
+
+// planText is "1 added, 3 unchanged".
+func planText(p daemon.Plan) string {
+	n := p.Counts()
+	var parts []string
+	for _, c := range []struct {
+		change daemon.Change
+		did    string
+	}{{daemon.Add, "added"}, {daemon.Remove, "removed"}, {daemon.Adjust, "adjusted"}, {daemon.Replace, "replaced"}, {daemon.Keep, "unchanged"}} {
+		if n[c.change] > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n[c.change], c.did))
+		}
+	}
+	return strings.Join(parts, ", ")
+}

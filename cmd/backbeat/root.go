@@ -1,0 +1,172 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/backbeat-ha/backbeat/daemon/control"
+)
+
+// Exit codes.
+const (
+	exitDone  = 0
+	exitNot   = 1 // it failed, or it is not so
+	exitUsage = 2
+)
+
+// clientPatience bounds a reading verb: the server gives its loop two seconds
+// for each page.
+const clientPatience = 30 * time.Second
+
+// tool is what the verbs need of the world; tests make their own.
+type tool struct {
+	out, err io.Writer
+	look     look // for out
+	errColor bool
+	errWidth uint // 0 if unknown
+	zone     *time.Location
+	getenv   func(string) (string, bool)
+	hostname func() (string, error)
+}
+
+// failure is an error of the work and not of the command line. Without err the
+// verb has said already what is the matter.
+type failure struct{ err error }
+
+func (f failure) Error() string {
+	if f.err == nil {
+		return ""
+	}
+	return f.err.Error()
+}
+
+func (f failure) Unwrap() error { return f.err }
+
+// failed makes nil of nil and a failure of the rest.
+func failed(err error) error {
+	if err == nil {
+		return nil
+	}
+	return failure{err}
+}
+
+// execute runs one command line and returns the exit code.
+func execute(t *tool, args []string) int {
+	root := t.root()
+	root.SetArgs(args)
+	cmd, err := root.ExecuteC()
+	var f failure
+	switch {
+	case err == nil:
+		return exitDone
+	case errors.As(err, &f):
+		if f.err != nil {
+			fmt.Fprintf(t.err, "backbeat: %s\n", cleanLines(f.Error()))
+		}
+		return exitNot
+	case errors.Is(err, errNoVerb):
+		root.SetOut(t.err)
+		_ = root.Help()
+		return exitUsage
+	default:
+		fmt.Fprintf(t.err, "backbeat: %s\nTry '%s --help'.\n", clean(strings.TrimSpace(err.Error())), cmd.CommandPath())
+		return exitUsage
+	}
+}
+
+// errNoVerb: the help that follows says everything.
+var errNoVerb = errors.New("no verb given")
+
+func (t *tool) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "backbeat",
+		Short: "Two or more hosts share addresses by VRRPv3",
+		Long: `Two or more hosts share addresses by VRRPv3 (RFC 9568). One of them, the Active,
+holds the addresses; when it dies, falls ill or is asked to step aside, another
+takes over within the protocol's own time.
+
+Exit status: 0 done, 1 failed or not so, 2 wrong use.`,
+		SilenceUsage: true, SilenceErrors: true,
+		RunE: func(*cobra.Command, []string) error { return errNoVerb },
+	}
+	root.SetOut(t.out)
+	root.SetErr(t.err)
+	root.CompletionOptions.HiddenDefaultCmd = false
+	root.AddCommand(t.runVerb(), t.checkVerb(), t.statusVerb(), t.historyVerb(), t.reloadVerb(), t.versionVerb())
+	return root
+}
+
+// format is the value of --output.
+type format string
+
+func (f *format) String() string { return string(*f) }
+func (f *format) Type() string   { return "text|json" }
+
+// Set accepts the two words there are.
+func (f *format) Set(s string) error {
+	if s != "text" && s != "json" {
+		return errors.New("must be text or json")
+	}
+	*f = format(s)
+	return nil
+}
+
+func (f format) json() bool { return f == "json" }
+
+// outputFlag adds --output to a reading verb.
+func outputFlag(c *cobra.Command) *format {
+	f := format("text")
+	c.Flags().VarP(&f, "output", "o", "how to print: text, or json as described in docs/json.md")
+	_ = c.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"text", "json"}, cobra.ShellCompDirectiveNoFileComp))
+	return &f
+}
+
+// controlFlag adds --control to a verb that talks to the daemon.
+func controlFlag(c *cobra.Command) *string {
+	return c.Flags().String("control", control.DefaultPath, "the daemon's control `socket`")
+}
+
+// completeRouter offers the names of the running daemon's virtual routers.
+func completeRouter(path *string) cobra.CompletionFunc {
+	return func(c *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+		var names []string
+		if len(args) == 0 {
+			if st, err := control.Dial(*path).Status(c.Context(), ""); err == nil {
+				for i := range st.Routers {
+					names = append(names, st.Routers[i].Name)
+				}
+			}
+		}
+		return names, cobra.ShellCompDirectiveNoFileComp
+	}
+}
+
+// atMostOne is cobra.MaximumNArgs(1) in plain words.
+func atMostOne(c *cobra.Command, args []string) error {
+	if len(args) > 1 {
+		return fmt.Errorf("%s takes one NAME at most, and got %d", c.Name(), len(args))
+	}
+	return nil
+}
+
+// none is cobra.NoArgs in plain words.
+func none(c *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return fmt.Errorf("%s takes no arguments, and got %q", c.Name(), args[0])
+	}
+	return nil
+}
+
+// printJSON prints a documented answer.
+func (t *tool) printJSON(v any) error {
+	e := json.NewEncoder(t.out)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	return failed(e.Encode(v))
+}

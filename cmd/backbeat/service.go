@@ -1,0 +1,255 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"syscall"
+	"time"
+
+	"github.com/backbeat-ha/backbeat/actions/address"
+	"github.com/backbeat-ha/backbeat/actions/announce"
+	"github.com/backbeat-ha/backbeat/actions/run"
+	"github.com/backbeat-ha/backbeat/conf"
+	"github.com/backbeat-ha/backbeat/daemon"
+	"github.com/backbeat-ha/backbeat/daemon/control"
+	"github.com/backbeat-ha/backbeat/daemon/journal"
+	"github.com/backbeat-ha/backbeat/vrrp/wire"
+)
+
+const (
+	// minProcs leaves the loop a processor of Go's to come back to while others
+	// compute: with two, two busy goroutines cost it 150 ms (ecosystem.md 3.2).
+	minProcs = 4
+	// hookPatience is how long hooks may go on after the last router has left.
+	hookPatience = 5 * time.Second
+	// partPatience bounds the wait for any part to end. It is more than each of
+	// them needs, and TimeoutStopSec in the unit is more than all of them.
+	partPatience = 5 * time.Second
+)
+
+// service is one life of the daemon: its parts, and the order in which they
+// start and end.
+type service struct {
+	tool *tool
+	opt  runOptions
+
+	journal   *journal.Journal
+	tally     *tally
+	control   *control.Server
+	keeper    *address.Keeper
+	announcer *announce.Announcer
+	runner    *run.Runner
+	wire      *wire.Port
+	loop      *daemon.Loop
+	reloader  *reloader
+	notifier  *notifier
+
+	ended  chan struct{} // the loop has ended
+	broken chan error    // the first part that ended on its own; has room for one
+}
+
+// serve is `backbeat run`. It returns nil after a stop that was asked for.
+func (t *tool) serve(ctx context.Context, o runOptions) error {
+	if os.Getenv("GOMAXPROCS") == "" && runtime.GOMAXPROCS(0) < minProcs {
+		runtime.GOMAXPROCS(minProcs)
+	}
+	cfg, d, err := t.load(o.config, "")
+	if err != nil {
+		return err
+	}
+	if cfg == nil {
+		if err := d.WriteText(t.err, t.errWidth, t.errColor); err != nil {
+			return err
+		}
+		return fmt.Errorf("%s has %s", o.config, plural(d.Errors(), "error"))
+	}
+	if err := checkPrivilege(); err != nil {
+		return err
+	}
+	s := &service{tool: t, opt: o, ended: make(chan struct{}), broken: make(chan error, 1)}
+	return s.live(ctx, cfg, d)
+}
+
+// live builds the parts, runs them, and takes them down in order.
+func (s *service) live(ctx context.Context, cfg *daemon.Config, d *conf.Diagnostics) error {
+	// First of all: be the only one. A second daemon must not touch anything.
+	s.control = control.New(control.Options{
+		Path: s.opt.control, Lock: filepath.Join(s.opt.runtimeDir, "backbeat.lock"), Version: versionText(),
+		Post: s.post, Log: s.log, Reload: func(ctx context.Context) control.ReloadResult { return s.reloader.reload(ctx) },
+	})
+	if err := s.control.Open(); err != nil {
+		return err
+	}
+	defer s.control.Close()
+
+	past := s.openJournal()
+	writer := begin("journal", s.log, func(ctx context.Context) error { s.journal.Run(ctx); return nil }, func(error) {})
+	defer writer.stop() // last of all, so that it has the last word
+	s.greet(cfg, d)
+
+	if err := s.build(ctx, cfg, past); err != nil {
+		s.log(slog.LevelError, "cannot start: "+err.Error())
+		return err
+	}
+	defer s.wire.Close()
+	keeper := s.start("addresses", s.keeper.Run)
+	announcer := s.start("announcements", s.announcer.Run)
+	server := s.start("control socket", s.control.Run)
+	notifier := s.start("systemd notifications", s.notifier.run)
+	signals := s.start("signals", s.signals)
+
+	err := s.loop.Run(ctx)
+	close(s.ended)
+
+	signals.stop()
+	notifier.stop()
+	server.stop()
+	announcer.stop()
+	keeper.stop() // what was wished last is still carried out
+	wait, cancel := context.WithTimeout(context.WithoutCancel(ctx), hookPatience)
+	defer cancel()
+	s.runner.Close(wait)
+	return s.verdict(err)
+}
+
+// verdict is what the life of the daemon comes to: a stop that was asked for is
+// a success, the end of a part is not.
+func (s *service) verdict(err error) error {
+	select {
+	case broken := <-s.broken:
+		err = errors.Join(broken, err)
+	default:
+	}
+	if err != nil {
+		s.log(slog.LevelError, "ended: "+err.Error())
+		return err
+	}
+	s.log(slog.LevelInfo, "ended")
+	return nil
+}
+
+// openJournal opens the log and the history. Without a history on disk the
+// daemon still does what it is for.
+func (s *service) openJournal() []daemon.Transition {
+	logger := journal.NewLogger(s.tool.err, s.opt.logFormat.value, s.opt.logLevel.Level)
+	j, past, err := journal.Open(journal.Options{Dir: s.opt.stateDir, Logger: logger})
+	s.journal, s.tally = j, newTally(j)
+	if err != nil {
+		s.log(slog.LevelWarn, "the history is not kept across a restart: "+err.Error())
+	}
+	return past
+}
+
+// greet logs what was started, and what is not as it should be.
+func (s *service) greet(cfg *daemon.Config, d *conf.Diagnostics) {
+	s.log(slog.LevelInfo, fmt.Sprintf("backbeat %s on node %s with %s from %s", versionText(), cfg.Node,
+		plural(len(cfg.Routers), "virtual router"), s.opt.config))
+	for _, w := range d.List() {
+		s.log(slog.LevelWarn, "configuration: "+w.String())
+	}
+	warnHooks(s.log, cfg, d)
+	if realTime() {
+		return
+	}
+	lvl, least := slog.LevelInfo, shortest(cfg)
+	if least.Seconds() < shortInterval {
+		lvl = slog.LevelWarn
+	}
+	s.log(lvl, fmt.Sprintf("not scheduled in real time: good for intervals from 100ms up, and the shortest is %s; the systemd unit has CPUSchedulingPolicy=rr", least))
+}
+
+// build makes the parts. None of them has done anything yet, but for addresses
+// that a crash left behind, which are removed.
+func (s *service) build(ctx context.Context, cfg *daemon.Config, past []daemon.Transition) error {
+	post := func(in any) { s.post(in) }
+	s.keeper = address.New(address.Options{Ledger: filepath.Join(s.opt.runtimeDir, "addresses"), Post: post})
+	left, err := s.keeper.Sweep(ctx)
+	for _, l := range left {
+		s.log(slog.LevelWarn, fmt.Sprintf("removed %s from %s, which an earlier backbeat (pid %d) had left behind", l.Address, l.LinkName, l.PID))
+	}
+	if err != nil {
+		s.log(slog.LevelError, "look for addresses left behind: "+err.Error())
+	}
+	s.announcer = announce.New(post)
+	s.runner = run.New(post)
+	if s.wire, err = wire.New(post); err != nil {
+		return fmt.Errorf("prepare the sockets: %w", err)
+	}
+	s.tally.configure(cfg)
+	s.loop = daemon.New(cfg, daemon.Ports{
+		Clock: s.wire, Wire: s.wire, Addresses: s.keeper, Announcer: s.announcer, Runner: s.runner,
+		Journal: s.tally, Watch: s.keeper.Watch, Past: past, Dropped: s.journal.Dropped,
+	})
+	s.notifier = newNotifier(s.post, s.tally)
+	s.reloader = &reloader{path: s.opt.config, post: s.post, log: s.log, notify: s.notifier, tally: s.tally, ended: s.ended,
+		load: func(path string) (*daemon.Config, *conf.Diagnostics, error) { return s.tool.load(path, "") }}
+	return nil
+}
+
+// post hands an input to the loop. No part posts before it was started, and
+// all are started after the loop was made.
+func (s *service) post(in daemon.Input) { s.loop.Post(in) }
+
+func (s *service) log(lvl slog.Level, text string, attrs ...slog.Attr) {
+	s.journal.Log(daemon.Line{Level: lvl, Text: text, Attrs: attrs})
+}
+
+// signals obeys HUP, TERM and INT until ctx ends.
+func (s *service) signals(ctx context.Context) error {
+	// PIPE is caught to survive a log whose reader has died. Ignoring it would
+	// be inherited by hooks; a handler is not.
+	got := make(chan os.Signal, 16)
+	signal.Notify(got, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT, syscall.SIGPIPE)
+	defer signal.Stop(got)
+	hup := make(chan struct{}, 1) // several in a row are one
+	reloads := s.start("reload", func(ctx context.Context) error { s.reloads(ctx, hup); return nil })
+	defer reloads.stop()
+	for asked := false; ; {
+		select {
+		case <-ctx.Done():
+			return nil
+		case sig := <-got:
+			switch sig {
+			case syscall.SIGPIPE:
+			case syscall.SIGHUP:
+				select {
+				case hup <- struct{}{}:
+				default:
+				}
+			default:
+				s.notifier.stopping()
+				s.post(daemon.Stop{Yield: !asked, Detail: sigName(sig)})
+				asked = true
+			}
+		}
+	}
+}
+
+// reloads carries out SIGHUPs beside the signals, which must not wait.
+func (s *service) reloads(ctx context.Context, hup <-chan struct{}) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-hup:
+			s.reloader.reload(ctx) // it has logged what came of it
+		}
+	}
+}
+
+func sigName(sig os.Signal) string {
+	switch sig {
+	case syscall.SIGTERM:
+		return "SIGTERM"
+	case syscall.SIGINT:
+		return "SIGINT"
+	default:
+		return sig.String()
+	}
+}

@@ -1,0 +1,242 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/backbeat-ha/backbeat/daemon"
+	"github.com/backbeat-ha/backbeat/vrrp"
+)
+
+// outputLines is how much of a hook's output the status shows.
+const outputLines = 8
+
+// one prints everything about each router of the answer: the one asked for, or
+// two while it is being replaced.
+func (p *statusPrinter) one(w io.Writer) {
+	p.warn(w)
+	for i := range p.st.Routers {
+		if i > 0 {
+			fmt.Fprintln(w)
+		}
+		r := &p.st.Routers[i]
+		state := word(r.State)
+		if r.Yielding {
+			state += ", yielding"
+		}
+		fmt.Fprintf(w, "%s is %s  %s\n", p.bold(clean(r.Name)), p.state(r.State, state),
+			p.dim(fmt.Sprintf("(%s, VRID %d, %s, node %s)", clean(r.Interface), r.VRID, clean(r.Family), clean(p.st.Node))))
+		p.election(w, r)
+		p.block(w, "addresses", p.addressLines(r))
+		p.block(w, "hooks", p.hookLines(r))
+		p.block(w, "counters", p.counterLines(r.Counters))
+		p.block(w, "interface", p.linkLines(r))
+	}
+}
+
+// block prints lines under a label; nothing if there are none.
+func (p *statusPrinter) block(w io.Writer, label string, lines []string) {
+	for i, l := range lines {
+		if i > 0 {
+			label = ""
+		}
+		fmt.Fprintf(w, "  %s%s\n", p.dim(fmt.Sprintf("%-12s", label)), l)
+	}
+}
+
+func (p *statusPrinter) election(w io.Writer, r *daemon.RouterStatus) {
+	since := fmt.Sprintf("%s (%s)", r.Since.In(p.zone).Format("2006-01-02 15:04:05 MST"), span(p.now.Sub(r.Since)))
+	p.block(w, "since", []string{since})
+	p.block(w, "why", []string{clean(r.Reason)})
+	if r.Fault != "" {
+		fault := clean(r.Fault)
+		if r.FaultDetail != "" {
+			fault += ": " + clean(r.FaultDetail)
+		}
+		p.block(w, "fault", []string{p.red(fault)})
+	}
+	p.block(w, "priority", []string{priorityLine(r)})
+	p.block(w, "active", []string{activeLine(r)})
+	p.block(w, "timers", timerLines(r))
+	if r.PrimaryIPAddr != "" {
+		p.block(w, "sends from", []string{fmt.Sprintf("%s%s", clean(r.PrimaryIPAddr), checksumNote(r))})
+	}
+}
+
+func priorityLine(r *daemon.RouterStatus) string {
+	s := fmt.Sprintf("%d effective", r.EffectivePriority)
+	if r.EffectivePriority == r.Priority {
+		s += ", as configured"
+	} else {
+		s += fmt.Sprintf(", %d configured", r.Priority)
+	}
+	switch {
+	case r.IsOwner:
+		s += ", owner of the addresses"
+	case !r.Preempt:
+		s += ", does not preempt"
+	case r.PreemptDelay > 0:
+		s += ", preempts after " + took(r.PreemptDelay)
+	default:
+		s += ", preempts"
+	}
+	if r.PreemptIn != nil {
+		s += ": in " + took(*r.PreemptIn)
+	}
+	return s
+}
+
+func activeLine(r *daemon.RouterStatus) string {
+	a := r.Active
+	if a == nil || a.Self {
+		return holder(r)
+	}
+	s := fmt.Sprintf("%s, priority %d, heard %s, advertises every %s", clean(a.Address), a.Priority, ago(a.HeardAgo), took(a.Interval))
+	if a.Checksum != "" && r.Family == vrrp.IPv4.String() {
+		s += ", checksum " + clean(a.Checksum)
+	}
+	return s
+}
+
+func timerLines(r *daemon.RouterStatus) []string {
+	own := "advertises every " + took(r.AdvertisementInterval)
+	if r.ActiveAdverInterval != r.AdvertisementInterval {
+		own += ", learned " + took(r.ActiveAdverInterval) + " from the Active"
+	}
+	down := fmt.Sprintf("skew %s, active-down interval %s", took(r.SkewTime), took(r.ActiveDownInterval))
+	if r.ActiveDownIn != nil {
+		down += ", takes over in " + took(*r.ActiveDownIn) + " if nothing is heard"
+	}
+	return []string{own, down}
+}
+
+func checksumNote(r *daemon.RouterStatus) string {
+	switch {
+	case r.Family != vrrp.IPv4.String():
+		return "" // IPv6 has one form
+	case r.Checksum == r.ChecksumSent:
+		return ", checksum " + clean(r.ChecksumSent)
+	default:
+		return fmt.Sprintf(", checksum %s (%s)", clean(r.ChecksumSent), clean(r.Checksum))
+	}
+}
+
+func (p *statusPrinter) addressLines(r *daemon.RouterStatus) []string {
+	var rows [][]cell
+	for _, a := range r.Addresses {
+		is := cell{text: "there", paint: p.green}
+		switch {
+		case a.Wanted && !a.Present:
+			is = cell{text: "MISSING", paint: p.red}
+		case !a.Wanted && a.Present && !r.IsOwner:
+			is = cell{text: "there, not wanted", paint: p.yellow}
+		case !a.Wanted && !a.Present:
+			is = cell{text: "not here", paint: p.dim}
+		}
+		var notes []string
+		if !a.Advertised {
+			notes = append(notes, "rides along")
+		}
+		if a.Restored > 0 {
+			notes = append(notes, "put back "+times(a.Restored))
+		}
+		rows = append(rows, []cell{{text: clean(a.Address)}, is, {text: strings.Join(notes, ", ")}})
+	}
+	return columns(rows)
+}
+
+func (p *statusPrinter) hookLines(r *daemon.RouterStatus) (out []string) {
+	for i := range r.Hooks {
+		h := &r.Hooks[i]
+		var parts []string
+		if h.Running {
+			parts = append(parts, "running")
+		}
+		if h.Queued > 0 {
+			parts = append(parts, fmt.Sprintf("%d waiting", h.Queued))
+		}
+		switch {
+		case h.LastError != "":
+			parts = append(parts, p.red("last: "+clean(h.LastError))+" after "+took(h.LastTook))
+		case h.LastExit != nil:
+			parts = append(parts, fmt.Sprintf("last: exit %d in %s", *h.LastExit, took(h.LastTook)))
+		default:
+			parts = append(parts, "never ended a run")
+		}
+		parts = append(parts, fmt.Sprintf("%s, %d failed", plural(int(h.Runs), "run"), h.Failed))
+		if h.Skipped > 0 {
+			parts = append(parts, fmt.Sprintf("%d skipped", h.Skipped))
+		}
+		out = append(out, clean(h.Name)+": "+strings.Join(parts, "; "))
+		if h.LastError != "" {
+			out = append(out, p.tail(h.LastOutput)...)
+		}
+	}
+	return out
+}
+
+// tail is the end of a hook's output, line by line.
+func (p *statusPrinter) tail(output string) (out []string) {
+	output = strings.TrimRight(output, "\n")
+	if output == "" {
+		return nil
+	}
+	lines := strings.Split(output, "\n")
+	for _, l := range lines[max(0, len(lines)-outputLines):] {
+		out = append(out, p.dim("| "+clean(l)))
+	}
+	return out
+}
+
+// counterLines prints the counters everybody asks for, and of the others those
+// that are not zero, the refusals with what they mean.
+func (p *statusPrinter) counterLines(c map[string]uint64) []string {
+	main := []string{"advertisement-sent", "advertisement-rcvd", "active-transitions"}
+	var rows [][]cell
+	add := func(name, note string) {
+		rows = append(rows, []cell{{text: clean(name)}, {text: strconv.FormatUint(c[name], 10), right: true}, {text: note, paint: p.dim}})
+	}
+	for _, name := range main {
+		if _, ok := c[name]; ok {
+			add(name, "")
+		}
+	}
+	meaning := map[string]string{}
+	for d := vrrp.Accepted + 1; d < vrrp.NumDrops; d++ {
+		meaning[d.String()] = d.Explain()
+	}
+	for _, name := range slices.Sorted(maps.Keys(c)) {
+		if c[name] > 0 && !slices.Contains(main, name) {
+			add(name, meaning[name])
+		}
+	}
+	return columns(rows)
+}
+
+func (p *statusPrinter) linkLines(r *daemon.RouterStatus) (out []string) {
+	for i := range p.st.Links {
+		l := &p.st.Links[i]
+		if l.Name != r.Interface {
+			continue
+		}
+		state := p.green("up")
+		if !l.Up {
+			state = p.red("not up")
+			if l.Detail != "" {
+				state += ", " + clean(l.Detail)
+			}
+		}
+		out = append(out, fmt.Sprintf("%s (index %d) %s; %d packets sent, %d received, %d lost in the kernel",
+			clean(l.Name), l.Index, state, l.Sent, l.Received, l.KernelDrops))
+		for _, name := range slices.Sorted(maps.Keys(l.Drops)) {
+			if n := l.Drops[name]; n > 0 {
+				out = append(out, p.dim(fmt.Sprintf("%d refused: %s", n, clean(name))))
+			}
+		}
+	}
+	return out
+}

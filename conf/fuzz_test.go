@@ -1,0 +1,74 @@
+package conf
+
+import (
+	"encoding/json"
+	"io"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/backbeat-ha/backbeat/vrrp"
+)
+
+// FuzzLoad: whatever the text, Load returns a configuration or errors, not
+// both, not neither; the diagnostics can be written; and a configuration
+// keeps the promises of daemon.Config and vrrp.Spec.
+func FuzzLoad(f *testing.F) {
+	for _, pattern := range []string{"testdata/bad/*.hcl", "../examples/*/*.hcl"} {
+		files, err := filepath.Glob(pattern)
+		if err != nil || len(files) == 0 {
+			f.Fatal(pattern, err)
+		}
+		for _, name := range files {
+			text, err := os.ReadFile(name)
+			if err != nil {
+				f.Fatal(err)
+			}
+			f.Add(text)
+		}
+	}
+	f.Add([]byte(pairText))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		if len(text) > 1<<16 {
+			return
+		}
+		cfg, diags := Load([]Source{{"fuzz.hcl", text}}, Options{Node: "web1", Getenv: env(map[string]string{"A": "1"})})
+		if (cfg == nil) != diags.HasErrors() {
+			t.Fatalf("config %v, %d errors", cfg != nil, diags.Errors())
+		}
+		if err := diags.WriteText(io.Discard, 40, true); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := json.Marshal(diags); err != nil {
+			t.Fatal(err)
+		}
+		if cfg == nil {
+			return
+		}
+		if cfg.Node == "" || len(cfg.Routers) == 0 {
+			t.Fatalf("%+v", cfg)
+		}
+		for i := range cfg.Routers {
+			r := &cfg.Routers[i]
+			s := &r.Spec
+			if s.VRID == 0 || s.Priority == 0 || (s.Priority == vrrp.PriorityOwner) != r.Owner || len(s.Addresses) == 0 ||
+				len(s.Addresses) > vrrp.MaxAddresses || s.Interval < vrrp.MinInterval || s.Interval > vrrp.MaxInterval ||
+				s.Interval%vrrp.IntervalUnit != 0 || r.Name == "" || r.Interface == "" || s.PreemptDelay < 0 {
+				t.Fatalf("%+v", r)
+			}
+			if s.Family == vrrp.IPv6 && !s.Addresses[0].IsLinkLocalUnicast() {
+				t.Fatalf("%+v", r)
+			}
+			for j, a := range s.Addresses {
+				if vrrp.FamilyOf(a) != s.Family || r.Addresses[j].Addr() != a {
+					t.Fatalf("%+v", r)
+				}
+			}
+			for _, h := range r.Hooks {
+				if h.On == 0 || len(h.Command) == 0 || h.Command[0][0] != '/' || h.Timeout <= 0 {
+					t.Fatalf("%+v", h)
+				}
+			}
+		}
+	})
+}

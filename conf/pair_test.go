@@ -1,0 +1,103 @@
+package conf
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/backbeat-ha/backbeat/daemon"
+)
+
+// pairText is one file for hosts a, b and c; host d has a router less.
+const pairText = `
+virtual_router "same" {
+  interface = { a = "eth0", b = "ens3", c = "eth0", d = "eth0" }[node.name]
+  vrid      = 1
+  priority  = { a = 150, b = 100, c = 50, d = 25 }[node.name]
+  addresses = ["10.0.0.1/24"]
+}
+virtual_router "differs" {
+  interface = "eth0"
+  vrid      = 2
+  priority  = { a = 150, b = 150, c = 100, d = 150 }[node.name]
+  interval  = node.name == "b" ? "100ms" : "1s"
+  addresses = concat(["10.0.0.2/24", "fd00::2"], node.name == "b" ? ["10.0.0.3/24"] : [], node.name == "c" ? [] : ["10.0.0.4"])
+}
+virtual_router "owned" {
+  interface = "eth0"
+  vrid      = 3
+  owner     = node.name != "c"
+  addresses = ["10.0.0.5/24"]
+}
+`
+
+// load as several hosts.
+func pairOf(t *testing.T, text string, nodes ...string) ([]*daemon.Config, []*Diagnostics) {
+	t.Helper()
+	var cfgs []*daemon.Config
+	var from []*Diagnostics
+	for _, n := range nodes {
+		cfg, diags := load(t, text, Options{Override: n})
+		cfgs, from = append(cfgs, cfg), append(from, diags)
+	}
+	return cfgs, from
+}
+
+func TestPair(t *testing.T) {
+	got := CheckPair(pairOf(t, pairText, "a", "b", "c"))
+	golden(t, "testdata/pair.txt", render(t, got))
+	if got.Errors() != 1 {
+		t.Errorf("%d errors, want the one about two owners", got.Errors())
+	}
+}
+
+func TestPairOfOne(t *testing.T) {
+	if d := CheckPair(pairOf(t, pairText, "a")); len(d.List()) > 0 {
+		t.Error(render(t, d))
+	}
+	if d := CheckPair(nil, nil); len(d.List()) > 0 {
+		t.Error(render(t, d))
+	}
+}
+
+func TestPairWithoutPlaces(t *testing.T) {
+	cfgs, _ := pairOf(t, pairText, "a", "a")
+	d := CheckPair(cfgs, nil)
+	text := render(t, d)
+	if !strings.Contains(text, `Two hosts are called "a"`) || !strings.Contains(text, "equal priorities") {
+		t.Error(text)
+	}
+}
+
+// TestPairLonely: a router that only one host has.
+func TestPairLonely(t *testing.T) {
+	cfgs, from := pairOf(t, pairText, "a", "d")
+	cfgs[1].Routers = cfgs[1].Routers[:1] // sorted by name: "differs" stays
+	d := CheckPair(cfgs, from)
+	text := render(t, d)
+	for _, want := range []string{`"owned" is only on a`, `"same" is only on a`, "equal priorities"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in\n%s", want, text)
+		}
+	}
+}
+
+// TestPairSameVRIDTwice: with one VRID on two interfaces, names decide.
+func TestPairSameVRIDTwice(t *testing.T) {
+	const text = `
+virtual_router "inside" {
+  interface = "eth0"
+  vrid      = 1
+  priority  = { a = 150, b = 100 }[node.name]
+  addresses = ["10.0.0.1/24"]
+}
+virtual_router "outside" {
+  interface = "eth1"
+  vrid      = 1
+  priority  = { a = 150, b = 100 }[node.name]
+  addresses = ["192.0.2.1/24"]
+}
+`
+	if d := CheckPair(pairOf(t, text, "a", "b")); len(d.List()) > 0 {
+		t.Error(render(t, d))
+	}
+}
