@@ -54,8 +54,9 @@ func (g *ring) last(n int) []Transition {
 func (h *history) load(past []Transition) {
 	h.each = map[string]*ring{}
 	for i := range past {
-		h.keep(&past[i])
-		h.seq = max(h.seq, past[i].Seq)
+		t := past[i] // a copy: past may be much longer than what is kept
+		h.keep(&t)
+		h.seq = max(h.seq, t.Seq)
 	}
 }
 

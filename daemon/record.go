@@ -16,7 +16,8 @@ type Line struct {
 // evidence, and what followed. Its JSON form is documented in docs/json.md and
 // written to the history file.
 type Transition struct {
-	// Seq grows by one with every record of the process; with Boot it is unique.
+	// Seq grows by one with every record and goes on where the records of
+	// earlier runs end: unique within one history file.
 	Seq    uint64    `json:"seq"`
 	At     time.Time `json:"at"`
 	Router string    `json:"router"`

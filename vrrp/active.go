@@ -30,7 +30,7 @@ func (r *Router) activeReceived(now time.Duration, e *Received, fx []Effect) []E
 	}
 	switch {
 	case a.Priority == PriorityStop:
-		return r.answer(now, &r.consoled, fx)
+		return r.answer(now, &r.consoled, consoleGap, fx)
 	case a.Priority > r.priority:
 		return r.stepDown(now, e, CauseHigherPriority, fx)
 	case a.Priority == r.priority && e.Src.Compare(r.source) > 0:
@@ -39,7 +39,7 @@ func (r *Router) activeReceived(now time.Duration, e *Received, fx []Effect) []E
 	}
 	r.counters.LowerDiscarded++
 	fx = append(fx, r.tell(NoticeLowerActive, e))
-	fx = r.answer(now, &r.answered, fx)
+	fx = r.answer(now, &r.answered, min(answerGap, r.spec.Interval/2), fx)
 	if now-r.repeated >= repeatGap {
 		r.repeated = now
 		fx = append(fx, Effect{Kind: Announce, Term: r.term, Repeat: true})
@@ -49,15 +49,15 @@ func (r *Router) activeReceived(now time.Duration, e *Received, fx []Effect) []E
 
 func (r *Router) stepDown(now time.Duration, e *Received, cause Cause, fx []Effect) []Effect {
 	r.remember(e)
-	r.activeInterval = e.Advert.Interval
+	r.activeInterval, r.following = e.Advert.Interval, true
 	return r.enterBackup(now, e.At, r.evidence(now, Reason{Cause: cause}), fx)
 }
 
-// answer advertises at once, at most once per answerGap, and restarts
+// answer advertises at once, at most once per gap since the last, and restarts
 // Adver_Timer. Losing adverts and resignations are limited apart: the first of
 // each must be answered whatever came before (6.4.3).
-func (r *Router) answer(now time.Duration, last *time.Duration, fx []Effect) []Effect {
-	if now-*last < min(answerGap, r.spec.Interval/2) {
+func (r *Router) answer(now time.Duration, last *time.Duration, gap time.Duration, fx []Effect) []Effect {
+	if now-*last < gap {
 		return fx
 	}
 	*last = now

@@ -26,7 +26,7 @@ func (r *Router) onLink(now time.Duration, e LinkState, fx []Effect) []Effect {
 
 func (r *Router) startup(now time.Duration, fx []Effect) []Effect {
 	r.started = now
-	r.heard, r.resigned, r.grant = Heard{}, netip.Addr{}, 0
+	r.heard, r.resigned, r.grant, r.following = Heard{}, netip.Addr{}, 0, false
 	r.activeInterval = r.spec.Interval
 	if r.priority == PriorityOwner {
 		return r.enterActive(now, Reason{Cause: CauseOwnerStartup}, fx)
@@ -78,7 +78,7 @@ func (r *Router) backupReceived(now time.Duration, e *Received, fx []Effect) []E
 func (r *Router) follow(e *Received) {
 	r.remember(e)
 	r.resigned = netip.Addr{}
-	r.activeInterval = e.Advert.Interval
+	r.activeInterval, r.following = e.Advert.Interval, true
 	r.arm(timerActiveDown, max(e.At+r.downInterval(), r.grant))
 }
 

@@ -274,6 +274,13 @@ func TestPromotionReasons(t *testing.T) {
 	g.until(vrrp.Active)
 	g.cause(vrrp.CauseNoResponse)
 
+	g = heard(t, spec4())
+	g.recv(peer4, 0, s)
+	g.until(vrrp.Active)
+	g.recv(peer4, 200, s) // the same, by way of Active
+	g.until(vrrp.Active)
+	g.cause(vrrp.CauseNoResponse)
+
 	g = started(t, spec4())
 	g.wait(s)
 	g.recv(peer4, 50, s) // heard once and then silent for longer than it may

@@ -21,7 +21,8 @@ func (r *Router) onStall(now time.Duration, e Stall, fx []Effect) []Effect {
 	case r.state == Backup && e.Late >= r.activeInterval:
 		r.grant = now + r.activeInterval + r.skewTime()
 		r.arm(timerActiveDown, max(r.timers[timerActiveDown], r.grant))
-	case r.state == Active && !r.yielding && now-r.sent >= r.downInterval():
+	case r.state == Active && !r.yielding && now-r.sent >= r.downInterval() &&
+		(r.timers[timerListen] == Never || e.Late >= r.spec.Interval): // a hiccup does not prolong listening
 		r.stalled = now - r.sent
 		r.disarm(timerAdver)
 		r.arm(timerListen, now+r.spec.Interval)
@@ -39,10 +40,12 @@ func (r *Router) listenReceived(now time.Duration, e *Received, fx []Effect) []E
 		return fx
 	}
 	r.remember(e)
-	r.activeInterval = e.Advert.Interval
+	r.activeInterval, r.following = e.Advert.Interval, true
 	why := r.evidence(now, Reason{Cause: CauseReplacedInStall})
 	why.Silence = r.stalled
-	return r.enterBackup(now, e.At, why, fx)
+	// From now, not from the arrival: it may have waited as long as we did, and
+	// the new Active deserves the whole interval.
+	return r.enterBackup(now, now, why, fx)
 }
 
 func (r *Router) onPriority(now time.Duration, e SetPriority, fx []Effect) []Effect {
@@ -81,7 +84,7 @@ func (r *Router) onConfigure(now time.Duration, e Configure, fx []Effect) []Effe
 		case Initialize:
 			r.activeInterval = e.Spec.Interval
 		case Backup:
-			if !r.heard.Src.IsValid() { // nothing learned yet: ours is the guess
+			if !r.following { // nothing learned yet: ours is the guess
 				r.activeInterval = e.Spec.Interval
 				r.arm(timerActiveDown, max(now, r.since+r.downInterval()))
 			}

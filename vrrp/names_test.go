@@ -36,6 +36,9 @@ func TestNamesAreDistinct(t *testing.T) {
 			t.Errorf("%v has no explanation", d)
 		}
 	}
+	if vrrp.FamilyOf(self4) != vrrp.IPv4 || vrrp.FamilyOf(self6) != vrrp.IPv6 {
+		t.Error("FamilyOf confuses the families")
+	}
 	// Values from nowhere must not panic in a log line.
 	for _, text := range []string{vrrp.NumDrops.String(), vrrp.NumNotices.String(), vrrp.Cause(250).String(), vrrp.State(9).String(), vrrp.Family(9).String(), vrrp.FormUnknown.String()} {
 		if text == "" {

@@ -28,6 +28,10 @@ const (
 	// answer to a losing one, so that forged ones are not amplified; half an
 	// interval if that is shorter (reference/vrrp.md 4.3).
 	answerGap = 100 * time.Millisecond
+	// consoleGap is the same for answers to priority 0. Backups that hear a
+	// resignation take over after Skew_Time unless they hear us, so every one is
+	// answered, but not a thousand in a burst.
+	consoleGap = time.Millisecond
 	// repeatGap is the shortest time between two repeated announcements.
 	repeatGap = time.Second
 	// yieldSlack and yieldMax bound how long a leaving Active waits. A Backup
@@ -55,6 +59,7 @@ type Router struct {
 	stalled  time.Duration // length of the stall that timerListen answers
 
 	activeInterval time.Duration // Active_Adver_Interval
+	following      bool          // activeInterval has been learned from an Active
 	timers         [numTimers]time.Duration
 	next           time.Duration // the minimum of timers
 

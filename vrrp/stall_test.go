@@ -154,6 +154,11 @@ func TestStalledBackup(t *testing.T) {
 		g.recv(peer4, 0, s)
 		g.took(g.until(vrrp.Active), 1609375*time.Microsecond)
 	})
+	t.Run("it shortens nothing", func(t *testing.T) {
+		g := heard(t, spec4())
+		g.want(g.stall(s), "tell stalled") // 2.6 s remain, the grant is 1.6 s
+		g.took(s+g.until(vrrp.Active), downAt100)
+	})
 	t.Run("it ends with a transition", func(t *testing.T) {
 		g := heard(t, spec4())
 		g.stall(10 * s)

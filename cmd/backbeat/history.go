@@ -71,7 +71,7 @@ func printHistory(w io.Writer, l look, zone *time.Location, list []daemon.Transi
 			fmt.Fprintf(w, "    %s\n", l.dim(s))
 		}
 		for _, f := range t.Followed {
-			text := followup(t, f)
+			text := followup(f)
 			if f.Error != "" {
 				text = l.red(text)
 			}
@@ -106,24 +106,32 @@ func evidence(e *daemon.Evidence) string {
 }
 
 // followup is one thing that was done, and how long after the transition.
-func followup(t *daemon.Transition, f daemon.Followup) string {
+func followup(f daemon.Followup) string {
 	what, note := clean(f.What), ""
 	if f.Note != "" {
 		note = " (" + clean(f.Note) + ")"
 	}
+	after, hook := took(f.After), strings.HasPrefix(f.What, "hook ")
 	if f.Error != "" {
-		return fmt.Sprintf("%s failed after %s: %s%s", what, took(f.After), clean(f.Error), note)
+		doing := map[string]string{"addresses added": "adding the addresses", "addresses removed": "removing the addresses", "announced": "announcing"}
+		if d := doing[f.What]; d != "" {
+			what = d
+		}
+		if hook {
+			after = took(f.Took)
+		}
+		return fmt.Sprintf("%s failed after %s: %s%s", what, after, clean(f.Error), note)
 	}
 	switch {
-	case f.What == "addresses" && t.To == "active":
-		return fmt.Sprintf("addresses there after %s%s", took(f.After), note)
-	case f.What == "addresses":
-		return fmt.Sprintf("addresses off after %s%s", took(f.After), note)
-	case f.What == "announce":
-		return fmt.Sprintf("announced%s after %s", note, took(f.After))
-	case strings.HasPrefix(f.What, "hook "):
+	case f.What == "addresses added":
+		return fmt.Sprintf("addresses there after %s%s", after, note)
+	case f.What == "addresses removed":
+		return fmt.Sprintf("addresses off after %s%s", after, note)
+	case f.What == "announced":
+		return fmt.Sprintf("announced%s after %s", note, after)
+	case hook:
 		return fmt.Sprintf("%s: exit 0 in %s%s", what, took(f.Took), note)
 	default:
-		return fmt.Sprintf("%s after %s%s", what, took(f.After), note)
+		return fmt.Sprintf("%s after %s%s", what, after, note)
 	}
 }

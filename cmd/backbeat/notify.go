@@ -39,7 +39,8 @@ func (n *notifier) run(ctx context.Context) error {
 	if !n.ping(ctx, 0) {
 		return nil
 	}
-	n.send(sd.SdNotifyReady + "\nSTATUS=" + n.tally.summary())
+	told := n.tally.summary()
+	n.send(sd.SdNotifyReady + "\nSTATUS=" + told)
 	var tick <-chan time.Time
 	if n.watchdog > 0 {
 		// Twice in its time, as sd_watchdog_enabled(3) asks for.
@@ -56,8 +57,11 @@ func (n *notifier) run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-n.tally.changed:
-			n.send("STATUS=" + n.tally.summary())
-			pause(ctx, statusPause)
+			if now := n.tally.summary(); now != told {
+				told = now
+				n.send("STATUS=" + now)
+				pause(ctx, statusPause)
+			}
 		}
 	}
 }

@@ -75,7 +75,7 @@ func execute(t *tool, args []string) int {
 		_ = root.Help()
 		return exitUsage
 	default:
-		fmt.Fprintf(t.err, "backbeat: %s\nTry '%s --help'.\n", clean(strings.TrimSpace(err.Error())), cmd.CommandPath())
+		fmt.Fprintf(t.err, "backbeat: %s\nTry '%s --help'.\n", cleanLines(strings.TrimSpace(err.Error())), cmd.CommandPath())
 		return exitUsage
 	}
 }
@@ -97,7 +97,19 @@ Exit status: 0 done, 1 failed or not so, 2 wrong use.`,
 	}
 	root.SetOut(t.out)
 	root.SetErr(t.err)
-	root.CompletionOptions.HiddenDefaultCmd = false
+	root.SetHelpCommand(&cobra.Command{
+		Use: "help [VERB]", Short: "Explain a verb",
+		RunE: func(_ *cobra.Command, args []string) error {
+			c, rest, err := root.Find(args)
+			if err != nil {
+				return err
+			}
+			if len(rest) > 0 {
+				return fmt.Errorf("there is no help on %q", strings.Join(args, " "))
+			}
+			return failed(c.Help())
+		},
+	})
 	root.AddCommand(t.runVerb(), t.checkVerb(), t.statusVerb(), t.historyVerb(), t.reloadVerb(), t.versionVerb())
 	return root
 }

@@ -80,7 +80,7 @@ func (p *statusPrinter) all(w io.Writer) {
 	fmt.Fprintln(w, lines[0])
 	for i, l := range lines[1:] {
 		fmt.Fprintln(w, l)
-		fmt.Fprintln(w, p.dim("  why: "+clean(p.st.Routers[i].Reason)))
+		fmt.Fprintln(w, p.dim("  why: "+why(&p.st.Routers[i])))
 	}
 }
 
@@ -142,6 +142,14 @@ func (p *statusPrinter) row(r *daemon.RouterStatus) []cell {
 		{text: strconv.Itoa(int(r.VRID)), right: true},
 		{text: shortList(r.Addresses)},
 	}
+}
+
+// why is the reason of the last transition, or what keeps it from the first one.
+func why(r *daemon.RouterStatus) string {
+	if r.Fault != "" {
+		return faultText(r)
+	}
+	return clean(r.Reason)
 }
 
 // priority is the effective one, and the configured one where they differ.

@@ -53,11 +53,7 @@ func (p *statusPrinter) election(w io.Writer, r *daemon.RouterStatus) {
 	p.block(w, "since", []string{since})
 	p.block(w, "why", []string{clean(r.Reason)})
 	if r.Fault != "" {
-		fault := clean(r.Fault)
-		if r.FaultDetail != "" {
-			fault += ": " + clean(r.FaultDetail)
-		}
-		p.block(w, "fault", []string{p.red(fault)})
+		p.block(w, "fault", []string{p.red(faultText(r))})
 	}
 	p.block(w, "priority", []string{priorityLine(r)})
 	p.block(w, "active", []string{activeLine(r)})
@@ -68,11 +64,9 @@ func (p *statusPrinter) election(w io.Writer, r *daemon.RouterStatus) {
 }
 
 func priorityLine(r *daemon.RouterStatus) string {
-	s := fmt.Sprintf("%d effective", r.EffectivePriority)
-	if r.EffectivePriority == r.Priority {
-		s += ", as configured"
-	} else {
-		s += fmt.Sprintf(", %d configured", r.Priority)
+	s := fmt.Sprintf("%d, as configured", r.EffectivePriority)
+	if r.EffectivePriority != r.Priority {
+		s = fmt.Sprintf("%d effective, %d configured", r.EffectivePriority, r.Priority)
 	}
 	switch {
 	case r.IsOwner:
@@ -164,10 +158,12 @@ func (p *statusPrinter) hookLines(r *daemon.RouterStatus) (out []string) {
 			parts = append(parts, p.red("last: "+clean(h.LastError))+" after "+took(h.LastTook))
 		case h.LastExit != nil:
 			parts = append(parts, fmt.Sprintf("last: exit %d in %s", *h.LastExit, took(h.LastTook)))
-		default:
-			parts = append(parts, "never ended a run")
 		}
-		parts = append(parts, fmt.Sprintf("%s, %d failed", plural(int(h.Runs), "run"), h.Failed))
+		if h.Runs == 0 {
+			parts = append(parts, "has not run yet")
+		} else {
+			parts = append(parts, fmt.Sprintf("%s, %d failed", plural(int(h.Runs), "run"), h.Failed))
+		}
 		if h.Skipped > 0 {
 			parts = append(parts, fmt.Sprintf("%d skipped", h.Skipped))
 		}
@@ -230,7 +226,7 @@ func (p *statusPrinter) linkLines(r *daemon.RouterStatus) (out []string) {
 				state += ", " + clean(l.Detail)
 			}
 		}
-		out = append(out, fmt.Sprintf("%s (index %d) %s; %d packets sent, %d received, %d lost in the kernel",
+		out = append(out, fmt.Sprintf("%s (index %d) %s; %d adverts sent, %d received, %d lost in the kernel",
 			clean(l.Name), l.Index, state, l.Sent, l.Received, l.KernelDrops))
 		for _, name := range slices.Sorted(maps.Keys(l.Drops)) {
 			if n := l.Drops[name]; n > 0 {

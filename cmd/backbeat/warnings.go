@@ -31,11 +31,11 @@ func warnings(st *control.Status, tool string) []string {
 		others = append(others, linkWarnings(&st.Links[i])...)
 	}
 	if l := st.Loop; l.Stalls > 0 {
-		others = append(others, fmt.Sprintf("the daemon's loop stalled %d times (worst %s late): this host is overloaded, or was suspended",
-			l.Stalls, took(l.WorstLateness)))
+		others = append(others, fmt.Sprintf("the daemon's loop stalled %s (worst %s late): this host is overloaded, or was suspended",
+			times(l.Stalls), took(l.WorstLateness)))
 	}
 	if n := st.Loop.LogDropped; n > 0 {
-		others = append(others, fmt.Sprintf("%d log lines were dropped: the log is slower than the daemon", n))
+		others = append(others, plural(int(n), "log line")+" dropped: the log is slower than the daemon")
 	}
 	if tool != "" && st.Version != "" && st.Version != tool {
 		others = append(others, fmt.Sprintf("the running daemon is version %s and this tool is %s: restart the daemon to finish the upgrade", clean(st.Version), clean(tool)))
@@ -44,11 +44,15 @@ func warnings(st *control.Status, tool string) []string {
 }
 
 func faultWarning(r *daemon.RouterStatus) string {
-	w := fmt.Sprintf("%s cannot take part: %s", clean(r.Name), clean(r.Fault))
+	return fmt.Sprintf("%s cannot take part: %s", clean(r.Name), faultText(r))
+}
+
+// faultText is the sentence if there is one, else the stable name.
+func faultText(r *daemon.RouterStatus) string {
 	if r.FaultDetail != "" {
-		w += " (" + clean(r.FaultDetail) + ")"
+		return clean(r.FaultDetail)
 	}
-	return w
+	return clean(r.Fault)
 }
 
 func addressWarnings(r *daemon.RouterStatus) (out []string) {
@@ -84,24 +88,24 @@ func protocolWarnings(r *daemon.RouterStatus) (out []string) {
 			clean(r.Name), took(r.AdvertisementInterval)))
 	}
 	if n := r.Counters["owner-conflicts"]; n > 0 {
-		out = append(out, fmt.Sprintf("%s: another host owns the addresses, too (priority 255): %d advertisements", clean(r.Name), n))
+		out = append(out, fmt.Sprintf("%s: another host owns the addresses, too (priority 255): %s", clean(r.Name), plural(int(n), "advertisement")))
 	}
 	if n := r.Counters["duplicate-source"]; n > 0 {
-		out = append(out, fmt.Sprintf("%s: another host sends from our own address: duplicate IP address on the link: %d advertisements", clean(r.Name), n))
+		out = append(out, fmt.Sprintf("%s: another host sends from our own address: duplicate IP address on the link: %s", clean(r.Name), plural(int(n), "advertisement")))
 	}
 	return out
 }
 
 func linkWarnings(l *daemon.LinkStatus) (out []string) {
 	if l.SendErrors > 0 {
-		w := fmt.Sprintf("%s: %d advertisements could not be sent", clean(l.Name), l.SendErrors)
+		w := fmt.Sprintf("%s: %s not sent", clean(l.Name), plural(int(l.SendErrors), "advertisement"))
 		if l.LastSendError != "" {
 			w += ", last because: " + clean(l.LastSendError)
 		}
 		out = append(out, w)
 	}
 	if l.KernelDrops > 0 {
-		out = append(out, fmt.Sprintf("%s: the kernel dropped %d received packets: the daemon did not read fast enough", clean(l.Name), l.KernelDrops))
+		out = append(out, fmt.Sprintf("%s: the kernel dropped %s: the daemon did not read fast enough", clean(l.Name), plural(int(l.KernelDrops), "received packet")))
 	}
 	return out
 }

@@ -100,9 +100,9 @@ func sum(start uint16, b []byte) uint16 {
 	return uint16(s)
 }
 
-// encode makes a message whose checksum has the form; the lab uses it to play
+// Encode makes a message whose checksum has the form; the lab uses it to play
 // peers that the real programs would never be. Count is that of Addresses.
-func (a Advert) encode(src, dst netip.Addr, form Form) []byte {
+func (a Advert) Encode(src, dst netip.Addr, form Form) []byte {
 	b := []byte{a.Version<<4 | a.Type, a.VRID, a.Priority, uint8(len(a.Addresses)), 0, 0, 0, 0}
 	binary.BigEndian.PutUint16(b[4:], uint16(a.Reserve)<<12|uint16(a.Interval/(10*time.Millisecond)))
 	for _, addr := range a.Addresses {

@@ -131,7 +131,7 @@ func (h *Host) Forge(f Forgery) error {
 	}
 	message := f.Message
 	if message == nil {
-		message = f.encode(src, dst, form)
+		message = f.Encode(src, dst, form)
 	}
 	frame := ethernet(mac, h.MAC(0), kind)
 	if v6 {

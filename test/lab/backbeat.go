@@ -35,7 +35,7 @@ type Backbeat struct {
 // additional variables, "NAME=value"; BACKBEAT_NODE is the host's name.
 func (h *Host) Backbeat(config string, env ...string) (*Backbeat, error) {
 	b := &Backbeat{host: h, dir: h.lab.Dir(h.Name), env: append([]string{"BACKBEAT_NODE=" + h.Name}, env...)}
-	for _, d := range []string{b.dir, b.runtimeDir(), b.StateDir()} {
+	for _, d := range []string{b.dir, b.RuntimeDir(), b.StateDir()} {
 		if err := os.MkdirAll(d, 0o700); err != nil {
 			return nil, fmt.Errorf("make a directory for %s: %w", h.Name, err)
 		}
@@ -47,7 +47,8 @@ func (h *Host) Backbeat(config string, env ...string) (*Backbeat, error) {
 	return b, b.Configure(config)
 }
 
-func (b *Backbeat) runtimeDir() string { return filepath.Join(b.dir, "run") }
+// RuntimeDir is the daemon's runtime directory.
+func (b *Backbeat) RuntimeDir() string { return filepath.Join(b.dir, "run") }
 
 // StateDir is the daemon's state directory.
 func (b *Backbeat) StateDir() string { return filepath.Join(b.dir, "state") }
@@ -56,7 +57,7 @@ func (b *Backbeat) StateDir() string { return filepath.Join(b.dir, "state") }
 func (b *Backbeat) ConfigFile() string { return filepath.Join(b.dir, "backbeat.hcl") }
 
 // Socket is the path of the control socket.
-func (b *Backbeat) Socket() string { return filepath.Join(b.runtimeDir(), "control.sock") }
+func (b *Backbeat) Socket() string { return filepath.Join(b.RuntimeDir(), "control.sock") }
 
 // Configure writes the configuration file. A running daemon reads it at the next reload.
 func (b *Backbeat) Configure(config string) error {
@@ -95,7 +96,7 @@ func (b *Backbeat) Launch(ctx context.Context) error {
 	if b.proc != nil {
 		b.logs = append(b.logs, b.proc.Output())
 	}
-	cmd := exec.Command(Binary(), "run", "-c", b.ConfigFile(), "--runtime-dir", b.runtimeDir(),
+	cmd := exec.Command(Binary(), "run", "-c", b.ConfigFile(), "--runtime-dir", b.RuntimeDir(),
 		"--state-dir", b.StateDir(), "--log-format", "text", "--log-level", "debug")
 	cmd.Env = append(os.Environ(), b.env...)
 	cmd.Dir = b.dir

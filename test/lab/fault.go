@@ -2,6 +2,7 @@ package lab
 
 import (
 	"fmt"
+	"net"
 	"net/netip"
 	"slices"
 
@@ -123,6 +124,22 @@ func (h *Host) Unplug() error {
 func (h *Host) Replug() error {
 	if err := h.plug(0); err != nil {
 		return fmt.Errorf("replug %s: %w", h.Name, err)
+	}
+	return nil
+}
+
+// PinNeighbour makes the host send what is for an address to a MAC, whatever
+// the owner of the address says.
+func (h *Host) PinNeighbour(a netip.Addr, mac net.HardwareAddr) error {
+	eth, err := h.eth(0)
+	if err != nil {
+		return err
+	}
+	err = h.nl.NeighSet(&netlink.Neigh{
+		LinkIndex: eth.Attrs().Index, State: netlink.NUD_PERMANENT, IP: a.AsSlice(), HardwareAddr: mac,
+	})
+	if err != nil {
+		return fmt.Errorf("pin %s to %s on %s: %w", a, mac, h.Name, err)
 	}
 	return nil
 }

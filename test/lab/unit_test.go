@@ -89,7 +89,7 @@ func TestParseAdvertOfRealPeers(t *testing.T) {
 		Addresses: []netip.Addr{netip.MustParseAddr("10.0.0.253")}}
 	src, dst := netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("224.0.0.18")
 	for _, form := range []Form{MessageOnly, WithPseudo, BadSum} {
-		a, err := parseAdvert(src, dst, four.encode(src, dst, form))
+		a, err := parseAdvert(src, dst, four.Encode(src, dst, form))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -97,7 +97,7 @@ func TestParseAdvertOfRealPeers(t *testing.T) {
 			t.Errorf("encoded with %s, decoded as %s", form, a.Form)
 		}
 	}
-	b := four.encode(src, dst, MessageOnly)
+	b := four.Encode(src, dst, MessageOnly)
 	if _, err := parseAdvert(src, dst, b[:7]); err == nil {
 		t.Error("7 bytes are accepted")
 	}

@@ -34,7 +34,7 @@ type process struct {
 	wishes  map[actions.RouterID]*wish
 
 	seen    map[string]*seen // by router name
-	pending []key            // adverts sent on the way to Active
+	pending []promise        // adverts sent on the way to Active
 	count   struct{ lines, transitions, failures, reloads int }
 }
 

@@ -1,0 +1,46 @@
+package main
+
+import (
+	"bytes"
+	"testing"
+	"time"
+
+	"github.com/backbeat-ha/backbeat/daemon"
+)
+
+func TestHistoryText(t *testing.T) {
+	at := noon()
+	list := []daemon.Transition{
+		{Seq: 3, At: at.Add(4 * time.Second), Router: "web", Term: 2, From: "backup", To: "active", Cause: "no-response",
+			Reason:   "nothing heard from 192.0.2.3 (priority 150) for 3.6095s (Active_Down_Interval 3.6094s)",
+			Evidence: daemon.Evidence{Priority: 100, Peer: "192.0.2.3", PeerPriority: ptr(uint8(150)), Silence: 3.6095, Timer: 3.6094, Lateness: 0.00003},
+			Followed: []daemon.Followup{
+				{What: "addresses added", After: 0.0004, Took: 0.0003},
+				{What: "announced", After: 0.0006, Note: "1 ARP, 1 NA"},
+				{What: "hook pager", After: 0.1212, Took: 0.12},
+				{What: "hook mail", After: 0.2, Took: 0.05, Error: "exit status 3 \x1b[31m"},
+			}},
+		{Seq: 1, At: at, Router: "web", Term: 1, From: "initialize", To: "backup", Cause: "startup",
+			Reason: "started; listening for an Active for 3.6094s", Evidence: daemon.Evidence{Priority: 100, Timer: 3.6094}},
+		{Seq: 4, At: at.Add(9 * time.Second), Router: "web", Term: 3, From: "active", To: "initialize", Cause: "yielded",
+			Reason:   "asked to stop; 192.0.2.3 (priority 150) has taken over (SIGTERM)",
+			Evidence: daemon.Evidence{Priority: 100, Peer: "192.0.2.3", PeerPriority: ptr(uint8(0)), Detail: "SIGTERM"},
+			Followed: []daemon.Followup{
+				{What: "addresses removed", After: 0.0012},
+				{What: "addresses added", After: 0.01, Error: "no such device"},
+				{What: "something new", After: 1, Note: "from a later version"},
+			}},
+		{Seq: 2, At: at, Router: "mail", Term: 1, From: "", To: "backup", Reason: "x"},
+	}
+	var b bytes.Buffer
+	printHistory(&b, look{}, time.UTC, list)
+	golden(t, "history.golden", b.Bytes())
+	if list[0].Seq != 3 {
+		t.Error("the caller's list was sorted")
+	}
+	b.Reset()
+	printHistory(&b, look{}, time.UTC, nil)
+	if b.String() != "no transitions yet\n" {
+		t.Errorf("empty history: %q", b.String())
+	}
+}

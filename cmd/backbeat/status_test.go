@@ -1,0 +1,179 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/backbeat-ha/backbeat/daemon"
+	"github.com/backbeat-ha/backbeat/daemon/control"
+)
+
+// noon is the time of all goldens.
+func noon() time.Time { return time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC) }
+
+func ptr[T any](v T) *T { return &v }
+
+// activeRouter holds its addresses and has hooks.
+func activeRouter() daemon.RouterStatus {
+	return daemon.RouterStatus{
+		Name: "web", Interface: "eth0", VRID: 61, Family: "ipv4", State: "active", Since: noon().Add(-2*time.Hour - 5*time.Minute),
+		Cause: "no-response", Reason: "no Active heard for 3.4141s since startup (Active_Down_Interval 3.4141s)", Term: 2,
+		Priority: 150, EffectivePriority: 150, Preempt: true, Checksum: "auto", ChecksumSent: "rfc5798", PrimaryIPAddr: "192.168.122.11",
+		Active:                &daemon.ActiveStatus{Self: true, Address: "192.168.122.11", Priority: 150, Interval: 1},
+		AdvertisementInterval: 1, ActiveAdverInterval: 1, SkewTime: 0.4140625, ActiveDownInterval: 3.4140625,
+		Addresses: []daemon.AddressStatus{
+			{Address: "192.168.122.101/24", Advertised: true, Wanted: true, Present: true, Restored: 2},
+			{Address: "2001:db8:122::101/64", Wanted: true, Present: true},
+		},
+		Hooks: []daemon.HookStatus{{Name: "pager", Runs: 3, LastExit: ptr(0), LastTook: 0.12}},
+		Counters: map[string]uint64{"advertisement-sent": 7500, "advertisement-rcvd": 2, "active-transitions": 1, "lower-discarded": 0,
+			"checksum-errors": 3, "stalls": 0},
+	}
+}
+
+// backupRouter waits for one that advertises faster, and is preempting soon.
+func backupRouter() daemon.RouterStatus {
+	return daemon.RouterStatus{
+		Name: "mail", Interface: "eth0", VRID: 62, Family: "ipv4", State: "backup", Since: noon().Add(-40 * time.Second),
+		Cause: "startup", Reason: "started; listening for an Active for 3.4141s", Term: 1,
+		Priority: 150, EffectivePriority: 30, Preempt: true, PreemptDelay: 30, PreemptIn: ptr(12.3), Checksum: "rfc9568", ChecksumSent: "rfc9568",
+		PrimaryIPAddr:         "192.168.122.11",
+		Active:                &daemon.ActiveStatus{Address: "192.168.122.12", Priority: 100, Interval: 0.05, Checksum: "rfc5798", HeardAgo: 0.031},
+		AdvertisementInterval: 1, ActiveAdverInterval: 0.05, SkewTime: 0.0441, ActiveDownInterval: 0.1941, ActiveDownIn: ptr(0.1631),
+		Addresses: []daemon.AddressStatus{{Address: "192.168.122.102/32", Advertised: true}, {Address: "192.168.122.103/32", Advertised: true},
+			{Address: "192.168.122.104/32", Advertised: true}, {Address: "192.168.122.105/32", Advertised: true}},
+		Counters: map[string]uint64{"advertisement-sent": 0, "advertisement-rcvd": 800, "active-transitions": 0},
+	}
+}
+
+// troubledRouter has everything that can go wrong.
+func troubledRouter() daemon.RouterStatus {
+	return daemon.RouterStatus{
+		Name: "voip", Interface: "eth1", VRID: 63, Family: "ipv6", State: "initialize", Fault: "interface-down", FaultDetail: "interface eth1 has no carrier",
+		Since: noon().Add(-3 * 24 * time.Hour), Cause: "interface-down", Reason: "the interface is down (no carrier)", Term: 9,
+		Priority: 255, EffectivePriority: 255, IsOwner: true, Checksum: "auto", ChecksumSent: "rfc5798",
+		AdvertisementInterval: 0.02, ActiveAdverInterval: 0.02, SkewTime: 0.000078125, ActiveDownInterval: 0.060078125,
+		Addresses: []daemon.AddressStatus{{Address: "fe80::63/64", Advertised: true, Wanted: true}},
+		Hooks: []daemon.HookStatus{
+			{Name: "pager", Running: true, Queued: 2, Runs: 5, Failed: 1, Skipped: 1, LastExit: ptr(3), LastError: "exit status 3", LastTook: 1.5,
+				LastOutput: "connecting\nevil \x1b[2Jnot found\n"},
+			{Name: "mail"},
+		},
+		Counters: map[string]uint64{"advertisement-sent": 1, "advertisement-rcvd": 0, "active-transitions": 4, "owner-conflicts": 2},
+	}
+}
+
+func answer(routers ...daemon.RouterStatus) *control.Status {
+	return &control.Status{Schema: 1, Version: "1.2.3", PID: 812, At: noon(), StatusPage: daemon.StatusPage{
+		Node: "web1", Since: noon().Add(-50 * time.Hour), Routers: routers,
+		Links: []daemon.LinkStatus{
+			{Name: "eth0", Index: 2, Up: true, Sent: 7500, Received: 802, Drops: map[string]uint64{"vrid-errors": 7}},
+			{Name: "eth1", Index: 3, Detail: "no carrier", Sent: 1, SendErrors: 4, LastSendError: "network is down", KernelDrops: 1},
+		}}}
+}
+
+func printed(st *control.Status, one bool) []byte {
+	p := &statusPrinter{zone: time.UTC, st: st, now: st.At, tool: "1.2.3"}
+	var b bytes.Buffer
+	if one {
+		p.one(&b)
+	} else {
+		p.all(&b)
+	}
+	return b.Bytes()
+}
+
+func TestStatusText(t *testing.T) {
+	all := answer(backupRouter(), troubledRouter(), activeRouter())
+	all.Loop = daemon.LoopStatus{Stalls: 1, WorstLateness: 0.212, LogDropped: 9}
+	golden(t, "status-all.golden", printed(all, false))
+
+	calm := answer(activeRouter())
+	calm.Links = calm.Links[:1]
+	calm.Routers[0].Addresses[0].Restored = 0
+	golden(t, "status-calm.golden", printed(calm, false))
+	golden(t, "status-none.golden", printed(answer(), false))
+	for _, r := range all.Routers {
+		st := answer(r)
+		if r.Interface == "eth0" {
+			st.Links = st.Links[:1]
+		} else {
+			st.Links = st.Links[1:]
+		}
+		golden(t, "status-"+r.Name+".golden", printed(st, true))
+	}
+}
+
+// A thousand routers with one trouble do not scroll the table away.
+func TestWarningsAreBounded(t *testing.T) {
+	var list []daemon.RouterStatus
+	for i := range 100 {
+		r := troubledRouter()
+		r.Name = fmt.Sprintf("r%d", i)
+		list = append(list, r)
+	}
+	text := string(printed(answer(list...), false))
+	if n := strings.Count(text, "\n! "); n != maxWarnings+1 {
+		t.Errorf("%d warning lines, want %d", n, maxWarnings+1)
+	}
+	if !strings.Contains(text, "! and ") {
+		t.Error("nothing says that there are more")
+	}
+}
+
+func TestVersionMismatchIsSaid(t *testing.T) {
+	st := answer(activeRouter())
+	st.Version = "1.2.2"
+	if text := string(printed(st, false)); !strings.Contains(text, "! the running daemon is version 1.2.2 and this tool is 1.2.3") {
+		t.Errorf("not said:\n%s", text)
+	}
+}
+
+// Whatever text from outside contains, it cannot steer the terminal.
+func TestStatusIsHarmless(t *testing.T) {
+	evil := "a\x1b]0;owned\x07\x9b31m\u202e\r\nb\xff"
+	r := troubledRouter()
+	r.Name, r.Reason, r.FaultDetail, r.Interface, r.Family = evil, evil, evil, evil, evil
+	r.Active = &daemon.ActiveStatus{Address: evil, Checksum: evil}
+	r.Addresses[0].Address, r.Hooks[0].Name, r.Hooks[0].LastError, r.Hooks[0].LastOutput = evil, evil, evil, evil
+	r.Checksum, r.ChecksumSent, r.PrimaryIPAddr, r.State = evil, evil, evil, evil
+	r.Counters = map[string]uint64{evil: 1}
+	st := answer(r)
+	st.Node, st.Version = evil, evil
+	st.Links[0] = daemon.LinkStatus{Name: evil, Detail: evil, SendErrors: 1, LastSendError: evil, Drops: map[string]uint64{evil: 1}}
+	for _, one := range []bool{false, true} {
+		for _, line := range bytes.Split(printed(st, one), []byte("\n")) {
+			if got := clean(string(line)); got != string(line) {
+				t.Errorf("not harmless: %q", line)
+			}
+		}
+	}
+}
+
+func TestColours(t *testing.T) {
+	p := &statusPrinter{look: look{color: true}, zone: time.UTC, st: answer(activeRouter()), now: noon(), tool: "1.2.3"}
+	var b bytes.Buffer
+	p.all(&b)
+	if !strings.Contains(b.String(), "\x1b[32mActive\x1b[0m") {
+		t.Errorf("no colour: %q", b.String())
+	}
+	// Colours do not count as width.
+	plain := stripColour(b.String())
+	if want := string(printed(answer(activeRouter()), false)); plain != want {
+		t.Errorf("with colours the layout is\n%s\nwithout\n%s", plain, want)
+	}
+}
+
+func stripColour(s string) string {
+	for {
+		before, rest, found := strings.Cut(s, "\x1b[")
+		if !found {
+			return s
+		}
+		_, after, _ := strings.Cut(rest, "m")
+		s = before + after
+	}
+}

@@ -1,0 +1,166 @@
+package sim
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/backbeat-ha/backbeat/actions"
+	"github.com/backbeat-ha/backbeat/daemon"
+	"github.com/backbeat-ha/backbeat/vrrp"
+)
+
+// key names a virtual router on the LAN: the same on every host.
+type key struct {
+	family vrrp.Family
+	vrid   uint8
+}
+
+// seen is what the observer knows of one router of one process, from its
+// journal and its adverts alone.
+type seen struct {
+	key   key
+	state string
+	term  uint64
+	seq   uint64
+	// since is when the present state began; spoke and interval are of the last
+	// advert in it.
+	since, spoke, interval time.Duration
+	said                   bool // an advert in this state, or on the way to it
+	farewell               bool
+	adverts                int
+	// Of the last hook run: which life of the router's name, which term, which hook.
+	hookRouter actions.RouterID
+	hookTerm   uint64
+	hookName   string
+}
+
+// promise is an advert of a router that has yet to say that it is Active.
+type promise struct {
+	key      key
+	interval time.Duration
+}
+
+const (
+	initialize = "initialize"
+	backup     = "backup"
+	active     = "active"
+)
+
+// observer judges. Everything it needs it has seen itself.
+type observer struct {
+	lan *LAN
+	// dirty: something changed since the last look at who is Active.
+	dirty     bool
+	calmSince time.Duration
+	audited   time.Duration
+	rivals    map[rivalry]time.Duration // since when
+	longest   map[key]time.Duration     // longest interval anybody ever had
+	covered   map[netip.Prefix]*coverage
+}
+
+// rivalry is two Actives for one virtual router on one island.
+type rivalry struct {
+	key    key
+	island int
+}
+
+// coverage is how long an address was nowhere.
+type coverage struct {
+	bare           bool
+	since, longest time.Duration
+}
+
+func (o *observer) init(n *LAN) {
+	*o = observer{lan: n, rivals: map[rivalry]time.Duration{}, longest: map[key]time.Duration{}, covered: map[netip.Prefix]*coverage{}}
+}
+
+// disturb begins the calm anew.
+func (o *observer) disturb() {
+	o.calmSince, o.dirty = o.lan.now, true
+	for _, h := range o.lan.hosts {
+		if h.proc != nil {
+			for i := range h.proc.cfg.Routers {
+				c := &h.proc.cfg.Routers[i]
+				k := keyOf(c)
+				o.longest[k] = max(o.longest[k], c.Spec.Interval)
+			}
+		}
+	}
+}
+
+func keyOf(c *daemon.RouterConfig) key { return key{c.Spec.Family, c.Spec.VRID} }
+
+// configOf returns what a process is configured to do for a virtual router.
+func (p *process) configOf(k key) *daemon.RouterConfig {
+	for i := range p.cfg.Routers {
+		if c := &p.cfg.Routers[i]; keyOf(c) == k {
+			return c
+		}
+	}
+	return nil
+}
+
+// router returns what is known of the router of a process that speaks for k:
+// the one that is not in Initialize, if there is one.
+func (p *process) router(k key) *seen {
+	var idle *seen
+	for _, s := range p.seen {
+		if s.key != k {
+			continue
+		}
+		if s.state != initialize {
+			return s
+		}
+		idle = s
+	}
+	return idle
+}
+
+// stateOf is a process's state for a virtual router.
+func (p *process) stateOf(k key) string {
+	if s := p.router(k); s != nil {
+		return s.state
+	}
+	return initialize
+}
+
+// Cover begins to measure how long an address is on no host at all.
+func (n *LAN) Cover(a netip.Prefix) { n.watch.covered[a] = &coverage{} }
+
+// Uncovered returns the longest time for which a covered address was nowhere.
+func (n *LAN) Uncovered(a netip.Prefix) time.Duration {
+	c := n.watch.covered[a]
+	if c.bare {
+		return max(c.longest, n.now-c.since)
+	}
+	return c.longest
+}
+
+// State is what a host last said about its part in a virtual router:
+// "initialize", "backup" or "active".
+func (h *Host) State(family vrrp.Family, vrid uint8) string {
+	if h.proc == nil {
+		return initialize
+	}
+	return h.proc.stateOf(key{family, vrid})
+}
+
+// Since returns when that state began.
+func (h *Host) Since(family vrrp.Family, vrid uint8) time.Duration {
+	if h.proc != nil {
+		if s := h.proc.router(key{family, vrid}); s != nil {
+			return s.since
+		}
+	}
+	return 0
+}
+
+// Spoke returns when the host last sent an advert for a virtual router in its present state.
+func (h *Host) Spoke(family vrrp.Family, vrid uint8) time.Duration {
+	if h.proc != nil {
+		if s := h.proc.router(key{family, vrid}); s != nil {
+			return s.spoke
+		}
+	}
+	return 0
+}
