@@ -50,12 +50,8 @@ func TestSourceSelection(t *testing.T) {
 		{"of other family", web(), nil, []string{"fe80::1/64"}, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			g := newRig(t, tt.router).up()
-			if tt.first != nil {
-				g.post(level(addresses(tt.first...)))
-			} else {
-				g.post(level(addresses())) // none, so that nothing sticks
-			}
+			g := newRig(t, tt.router)
+			g.post(level(addresses(tt.first...)), vrrp.SocketReady{Link: eth0, Family: vrrp.IPv4}, vrrp.SocketReady{Link: eth0, Family: vrrp.IPv6})
 			g.post(level(addresses(tt.then...)))
 			r := g.status("").Routers[0]
 			if tt.want == "" {

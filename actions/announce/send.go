@@ -87,6 +87,9 @@ func (s *sockets) send(link int, frames [][]byte) ([]error, error) {
 			fail(at, err)
 			at++
 			if errors.Is(err, errGone) {
+				for ; at < len(frames); at++ {
+					fail(at, err)
+				}
 				return errs, err
 			}
 		}

@@ -144,6 +144,19 @@ func (h *Host) PinNeighbour(a netip.Addr, mac net.HardwareAddr) error {
 	return nil
 }
 
+// OnLink tells the host that an address is to be found on eth0 itself.
+func (h *Host) OnLink(a netip.Addr) error {
+	eth, err := h.eth(0)
+	if err != nil {
+		return err
+	}
+	to := kernelAddr(netip.PrefixFrom(a, a.BitLen())).IPNet
+	if err := h.nl.RouteReplace(&netlink.Route{LinkIndex: eth.Attrs().Index, Dst: to, Scope: netlink.SCOPE_LINK}); err != nil {
+		return fmt.Errorf("tell %s where %s is: %w", h.Name, a, err)
+	}
+	return nil
+}
+
 // DelAddr takes an address away from eth0, as `ip addr del` by somebody else would.
 func (h *Host) DelAddr(p netip.Prefix) error {
 	eth, err := h.eth(0)

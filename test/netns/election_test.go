@@ -227,18 +227,31 @@ func TestPreemptOff(t *testing.T) {
 	s.takeover(fault, 3*interval+interval*106/256)
 }
 
-// conformance: A3, A14
+// Both are Active when the link between them comes back: the one with the higher
+// address, r2, stays. A Backup, by contrast, leaves an equal one alone.
+//
+// conformance: A3, A14, B3
 func TestEqualPrioritiesAreDecidedByAddress(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, config(web("priority = 100")))
-	s.start(s.r1, s.r2)
-	// r2 has 10.77.0.2, the higher address.
+	s.start(s.r1)
+	s.active("r1")
+	s.start(s.r2)
+	s.state("r2", "backup")
+	s.rest(2 * down)
+	s.only("r1")
+	s.must(s.Host("r1").Lose())
 	s.active("r2")
+	s.state("r1", "active")
+	s.must(s.Host("r1").Unlose())
 	s.state("r1", "backup")
 	s.gone("r1")
-	s.rest(2 * down)
+	s.rest(2 * interval)
 	s.only("r2")
 	s.active("r2")
+	if cause := s.router("r1").Cause; cause != "higher-address" {
+		t.Errorf("the cause is %q", cause)
+	}
 }
 
 // conformance: B20

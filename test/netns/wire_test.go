@@ -119,7 +119,7 @@ func TestTsharkAgrees(t *testing.T) {
 		return path, nil
 	}
 	lab.NeedPeer(t, tshark)
-	s := newPair(t, config(web(), strings.Replace(web6(), `"web"`, `"six"`, 1)))
+	s := newPair(t, config(web(), routerBlock("six", 62, `addresses = ["fe80::62/64", "fd77::62/64"]`)))
 	s.must(s.r1.Stop(s.ctx))
 	s.active("r2")
 	s.sniffer.Stop()

@@ -162,10 +162,11 @@ func (o *observer) spacing(h *Host, s *seen, a *vrrp.Advert) (early bool) {
 
 // transition judges a journal record; follow-ups repeat one that is known.
 func (o *observer) transition(p *process, t daemon.Transition) {
-	s := p.seen[t.Router]
-	if s != nil && t.Seq == s.seq {
-		return
+	if t.Seq <= p.lastSeq {
+		return // a follow-up; a hook can end after its router has left
 	}
+	p.lastSeq = t.Seq
+	s := p.seen[t.Router]
 	bad := func(what string) {
 		o.lan.violate("journal", "%s %s term %d, %s -> %s (%s): %s", p.host.Name, t.Router, t.Term, t.From, t.To, t.Cause, what)
 	}
@@ -173,12 +174,7 @@ func (o *observer) transition(p *process, t daemon.Transition) {
 		if s != nil && s.state != initialize {
 			bad("begins while its predecessor is " + s.state)
 		}
-		s = &seen{state: initialize}
-		for i := range p.cfg.Routers {
-			if p.cfg.Routers[i].Name == t.Router {
-				s.key = keyOf(&p.cfg.Routers[i])
-			}
-		}
+		s = &seen{state: initialize, key: p.keys[t.Router]}
 		if other := p.router(s.key); other != nil && other.state != initialize {
 			bad("begins while another router has its VRID")
 		}
@@ -199,7 +195,7 @@ func (o *observer) transition(p *process, t daemon.Transition) {
 	if t.From == active {
 		o.lan.note(p.host, "(%s) sent %d adverts", t.Router, s.adverts)
 	}
-	s.state, s.term, s.seq, s.since = t.To, t.Term, t.Seq, o.lan.now
+	s.state, s.term, s.since = t.To, t.Term, o.lan.now
 	s.farewell, s.said, s.adverts = false, false, 0
 	if t.To == active {
 		i := slices.IndexFunc(p.pending, func(x promise) bool { return x.key == s.key })
@@ -221,8 +217,9 @@ func (o *observer) turned(p *process) {
 		o.lan.violate("adverts", "%s advertises vrid %d without being Active", p.host.Name, p.pending[0].key.vrid)
 	}
 	for name, s := range p.seen {
-		if w := p.wishOf(s.key); (w != nil) != (s.state == active) {
-			o.lan.violate("addresses", "%s %s is %s but wants addresses: %t", p.host.Name, name, s.state, w != nil)
+		state := p.stateOf(s.key) // of the name that serves now
+		if w := p.wishOf(s.key); (w != nil) != (state == active) {
+			o.lan.violate("addresses", "%s %s is %s but wants addresses: %t", p.host.Name, name, state, w != nil)
 		}
 	}
 }

@@ -21,7 +21,6 @@ type seen struct {
 	key   key
 	state string
 	term  uint64
-	seq   uint64
 	// since is when the present state began; spoke and interval are of the last
 	// advert in it.
 	since, spoke, interval time.Duration

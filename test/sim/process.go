@@ -34,6 +34,8 @@ type process struct {
 	wishes  map[actions.RouterID]*wish
 
 	seen    map[string]*seen // by router name
+	keys    map[string]key   // of every router name there ever was; a name keeps its VRID
+	lastSeq uint64           // of the journal's records
 	pending []promise        // adverts sent on the way to Active
 	count   struct{ lines, transitions, failures, reloads int }
 }
@@ -56,8 +58,17 @@ type frame struct {
 }
 
 func newProcess(h *Host, cfg *daemon.Config) *process {
-	return &process{host: h, cfg: cfg, turnAt: vrrp.Never, lastTurn: -1, sockets: map[socket]bool{}, watched: map[string]bool{},
-		wishes: map[actions.RouterID]*wish{}, seen: map[string]*seen{}}
+	p := &process{host: h, turnAt: vrrp.Never, lastTurn: -1, sockets: map[socket]bool{}, watched: map[string]bool{},
+		wishes: map[actions.RouterID]*wish{}, seen: map[string]*seen{}, keys: map[string]key{}}
+	p.learn(cfg)
+	return p
+}
+
+func (p *process) learn(cfg *daemon.Config) {
+	p.cfg = cfg
+	for i := range cfg.Routers {
+		p.keys[cfg.Routers[i].Name] = keyOf(&cfg.Routers[i])
+	}
 }
 
 func (p *process) begin() {
@@ -141,7 +152,7 @@ func (p *process) post(in daemon.Input) {
 }
 
 func (p *process) reload(cfg *daemon.Config) {
-	p.cfg = cfg
+	p.learn(cfg)
 	p.count.reloads++
 	p.post(daemon.Reload{Config: cfg, Reply: make(chan daemon.Plan, 1)})
 }

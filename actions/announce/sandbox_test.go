@@ -1,0 +1,133 @@
+package announce
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netns"
+)
+
+// inside marks the copy of the test binary that runs in its own namespaces.
+const inside = "BACKBEAT_TEST_NAMESPACES"
+
+// TestMain runs the tests in user, network and mount namespaces of their own:
+// the host's interfaces are never touched and no root is needed.
+func TestMain(m *testing.M) {
+	if os.Getenv(inside) != "" {
+		os.Exit(m.Run())
+	}
+	self, err := os.Executable()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	cmd := exec.Command(self, os.Args[1:]...)
+	cmd.Env = append(os.Environ(), inside+"=yes")
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNET | syscall.CLONE_NEWNS,
+		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Geteuid(), Size: 1}},
+		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getegid(), Size: 1}},
+	}
+	if err := cmd.Start(); err != nil {
+		fmt.Fprintf(os.Stderr, "the kernel tests need user namespaces (%v): set kernel.unprivileged_userns_clone=1 and user.max_user_namespaces>0\n", err)
+		os.Setenv(noKernel, err.Error())
+		os.Exit(m.Run())
+	}
+	if err := cmd.Wait(); err != nil {
+		os.Exit(1)
+	}
+}
+
+// noKernel is set when there are no namespaces; tests on the kernel are then skipped.
+const noKernel = "BACKBEAT_TEST_NO_KERNEL"
+
+func needKernel(t *testing.T) {
+	t.Helper()
+	if why := os.Getenv(noKernel); why != "" {
+		t.Skipf("no namespaces (%s): set kernel.unprivileged_userns_clone=1 and user.max_user_namespaces>0", why)
+	}
+}
+
+// ip runs iproute2's ip.
+func ip(t *testing.T, args ...string) string {
+	t.Helper()
+	out, err := exec.Command("ip", args...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("ip %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	return string(out)
+}
+
+// pair makes a veth pair, near here and far in a network namespace of its own,
+// both up, and returns near's index and far's namespace.
+func pair(t *testing.T, near, far string) (int, netns.NsHandle) {
+	t.Helper()
+	needKernel(t)
+	ip(t, "link", "add", near, "type", "veth", "peer", "name", far)
+	t.Cleanup(func() { _ = exec.Command("ip", "link", "del", near).Run() })
+	ns := newNamespace(t)
+	l, err := netlink.LinkByName(far)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := netlink.LinkSetNsFd(l, int(ns)); err != nil {
+		t.Fatal(err)
+	}
+	ip(t, "link", "set", near, "up")
+	in(t, ns, func() {
+		ip(t, "link", "set", far, "up")
+	})
+	i, err := net.InterfaceByName(near)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return i.Index, ns
+}
+
+func newNamespace(t *testing.T) netns.NsHandle {
+	t.Helper()
+	made := make(chan netns.NsHandle)
+	go func() {
+		runtime.LockOSThread() // and never unlock: the thread ends with the goroutine
+		ns, err := netns.New()
+		if err != nil {
+			t.Errorf("making a network namespace: %v", err)
+			ns = netns.None()
+		}
+		made <- ns
+	}()
+	ns := <-made
+	if !ns.IsOpen() {
+		t.FailNow()
+	}
+	t.Cleanup(func() { ns.Close() })
+	return ns
+}
+
+// in runs f on a thread in another network namespace.
+func in(t *testing.T, ns netns.NsHandle, f func()) {
+	t.Helper()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread() // and never unlock
+		if err := netns.Set(ns); err != nil {
+			t.Errorf("entering a network namespace: %v", err)
+			return
+		}
+		f()
+	}()
+	<-done
+}
+
+// patience bounds every wait of a test.
+const patience = 10 * time.Second

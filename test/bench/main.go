@@ -1,0 +1,75 @@
+// Command bench measures what clients lose and what the daemon costs, side by
+// side with keepalived in one run, and prints one figure a line and then tables.
+// Run it with `make bench` on a machine that does nothing else; the client's own
+// worst stall is printed beside what it measured.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/backbeat-ha/backbeat/test/lab"
+)
+
+func main() { lab.Main(lab.Options{Binary: true}, run) }
+
+func run() int {
+	runs := flag.String("runs", "5,7,7", "runs of each failover at 1 s, 100 ms and 10 ms")
+	only := flag.String("only", "failover,many,memory,lines", "what to measure")
+	limit := flag.Duration("limit", 30*time.Minute, "give up after this long")
+	flag.Parse()
+	if why := lab.Unavailable(); why != "" {
+		fmt.Fprintln(os.Stderr, "bench:", why)
+		return 1
+	}
+	if err := measure(*runs, *only, *limit); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		return 1
+	}
+	return 0
+}
+
+func measure(runs, only string, limit time.Duration) error {
+	counts, err := numbers(runs)
+	if err != nil {
+		return err
+	}
+	end := time.Now().Add(limit)
+	for _, part := range strings.Split(only, ",") {
+		switch part {
+		case "failover":
+			err = failovers(counts, end)
+		case "many":
+			err = many(end)
+		case "memory":
+			err = memory(end)
+		case "lines":
+			err = countLines(".")
+		default:
+			err = fmt.Errorf("-only %s: know failover, many, memory and lines", part)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func numbers(text string) ([]int, error) {
+	var out []int
+	for _, word := range strings.Split(text, ",") {
+		n, err := strconv.Atoi(word)
+		if err != nil || n < 0 {
+			return nil, fmt.Errorf("-runs %s: want three numbers like 5,7,7", text)
+		}
+		out = append(out, n)
+	}
+	if len(out) != 3 {
+		return nil, fmt.Errorf("-runs %s: want three numbers like 5,7,7", text)
+	}
+	return out, nil
+}
