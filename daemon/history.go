@@ -10,7 +10,7 @@ const (
 	// historyAll and historyEach bound the records kept in memory, over all
 	// routers and for each; the journal keeps more on disk.
 	historyAll  = 1000
-	historyEach = 16
+	historyEach = 32
 	// maxFollowups bounds what one record can gather.
 	maxFollowups = 16
 )

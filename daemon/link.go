@@ -58,20 +58,23 @@ func (l *Loop) attach(r *router) {
 	l.listen(k)
 }
 
-// detach takes it off again.
+// detach takes it off again. The link stays while the watch list has it: a
+// successor of the router finds what is known of it.
 func (l *Loop) detach(r *router) {
 	k := r.link
 	k.routers = slices.DeleteFunc(k.routers, func(x *router) bool { return x == r })
 	delete(k.ids, routerKey{r.cfg.Spec.Family, r.cfg.Spec.VRID})
 	k.count(r.cfg, -1)
 	r.link = nil
-	if len(k.routers) == 0 {
-		if k.index != 0 {
-			l.ports.Wire.Forget(k.index)
-			delete(l.byIndex, k.index)
-		}
-		delete(l.links, k.name)
+}
+
+// forgetLink drops a link that no router names any more.
+func (l *Loop) forgetLink(k *link) {
+	if k.index != 0 {
+		l.ports.Wire.Forget(k.index)
+		delete(l.byIndex, k.index)
 	}
+	delete(l.links, k.name)
 }
 
 func (k *link) count(cfg *RouterConfig, by int) {

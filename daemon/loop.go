@@ -61,6 +61,7 @@ type Loop struct {
 	lastID   actions.RouterID
 	waiting  []*RouterConfig // routers to start once those they clash with have gone
 	links    map[string]*link
+	watched  []string // the names the watcher was given last
 	byIndex  map[int]*link
 	due      dueHeap
 	setAside []*router // Backups whose deadline is not judged this turn

@@ -46,7 +46,7 @@ type Evidence struct {
 
 // Followup is one thing that was done after a transition.
 type Followup struct {
-	// What: "addresses", "announce", "hook NAME".
+	// What: "addresses added", "addresses removed", "announced", "hook NAME".
 	What string `json:"what"`
 	// After is from the transition to its end, in seconds; Took is its own duration.
 	After float64 `json:"after_seconds"`

@@ -103,6 +103,7 @@ func (l *Loop) depart(now time.Duration, r *router) {
 	l.detach(r)
 	l.drop(r)
 	l.startWaiting(now)
+	l.watch()
 }
 
 // startWaiting starts every new router that clashes with nobody leaving.
@@ -124,13 +125,11 @@ func (l *Loop) startWaiting(now time.Duration) {
 	}
 }
 
-// clash finds a leaving router that a new one must wait for: the same VRID on
-// the same link and family, or one of the same addresses.
+// clash finds a router that a new one must wait for: the same VRID on the same
+// link and family, or one of the same addresses. In a valid configuration only
+// a router on its way out, or about to be sent there, can clash.
 func (l *Loop) clash(cfg *RouterConfig) *router {
 	for _, r := range l.routers {
-		if !r.leaving {
-			continue
-		}
 		if r.cfg.Interface == cfg.Interface && r.cfg.Spec.Family == cfg.Spec.Family && r.cfg.Spec.VRID == cfg.Spec.VRID {
 			return r
 		}
@@ -143,8 +142,8 @@ func (l *Loop) clash(cfg *RouterConfig) *router {
 	return nil
 }
 
-// watch tells the watcher which interfaces matter: those of running, leaving
-// and waiting routers.
+// watch tells the watcher which interfaces matter, those of running, leaving
+// and waiting routers, if that has changed, and forgets the others.
 func (l *Loop) watch() {
 	names := map[string]bool{}
 	for _, r := range l.routers {
@@ -153,5 +152,14 @@ func (l *Loop) watch() {
 	for _, c := range l.waiting {
 		names[c.Interface] = true
 	}
-	l.ports.Watch(slices.Sorted(maps.Keys(names)))
+	for name, k := range l.links {
+		if !names[name] {
+			l.forgetLink(k)
+		}
+	}
+	list := slices.Sorted(maps.Keys(names))
+	if l.watched == nil || !slices.Equal(list, l.watched) {
+		l.watched = list
+		l.ports.Watch(list)
+	}
 }

@@ -272,7 +272,9 @@ func packet(src netip.Addr, vrid, prio uint8, interval time.Duration, addresses 
 
 // The ports.
 
-func (g *rig) call(format string, args ...any) { g.calls = append(g.calls, fmt.Sprintf(format, args...)) }
+func (g *rig) call(format string, args ...any) {
+	g.calls = append(g.calls, fmt.Sprintf(format, args...))
+}
 
 func (g *rig) Now() time.Duration { return g.now }
 func (g *rig) Wall() time.Time    { return wall.Add(g.now - epoch) }

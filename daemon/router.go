@@ -144,8 +144,8 @@ func (l *Loop) announce(r *router, repeat bool) {
 // onApplied: the kernel is as wanted, or has said why not.
 func (l *Loop) onApplied(now time.Duration, v actions.Applied) {
 	r := l.byID[v.Router]
-	if r == nil || v.Term != r.wish {
-		l.stats.stale++
+	if r == nil || r.link == nil || v.Term != r.wish {
+		l.stats.stale++ // a departed router is here only because a hook of it still runs
 		return
 	}
 	r.wishOpen = false

@@ -20,9 +20,9 @@ const (
 	exitUsage = 2
 )
 
-// clientPatience bounds a reading verb: the server gives its loop two seconds
-// for each page.
-const clientPatience = 30 * time.Second
+// clientPatience bounds a reading verb. The server gives its loop two seconds
+// and says so when they are over; a daemon that is stopped says nothing at all.
+const clientPatience = 10 * time.Second
 
 // tool is what the verbs need of the world; tests make their own.
 type tool struct {

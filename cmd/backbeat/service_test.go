@@ -123,22 +123,22 @@ func TestNotifier(t *testing.T) {
 		done := make(chan error, 1)
 		go func() { done <- n.run(ctx) }()
 		expect("READY=1\nSTATUS=2 virtual routers: 2 initialize")
-		time.Sleep(6 * time.Second)
+		<-time.After(6 * time.Second) // virtual: inside a synctest bubble
 		expect("WATCHDOG=1")
 		for seq := range uint64(10) { // a burst is one piece of news
 			ta.Transition(daemon.Transition{Seq: seq + 1, Router: "a", To: "active"})
 		}
-		time.Sleep(time.Second)
+		<-time.After(time.Second) // virtual: inside a synctest bubble
 		expect("STATUS=2 virtual routers: 1 active, 1 initialize")
 		mu.Lock()
 		stuck = true
 		mu.Unlock()
-		time.Sleep(time.Minute)
+		<-time.After(time.Minute) // virtual: inside a synctest bubble
 		expect("")
 		mu.Lock()
 		stuck = false
 		mu.Unlock()
-		time.Sleep(10 * time.Second)
+		<-time.After(10 * time.Second) // virtual: inside a synctest bubble
 		synctest.Wait()
 		if got := take(); !strings.Contains(got, "WATCHDOG=1") {
 			t.Errorf("the loop is back and the watchdog is not fed: %q", got)

@@ -124,7 +124,9 @@ func (c *Client) explain(err error) error {
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("not allowed to open %s: only root and members of the group %q may: try sudo, or join the group (usermod -aG %s USER) and log in again", c.path, DefaultGroup, DefaultGroup)
 	case errors.Is(err, syscall.EAGAIN), errors.Is(err, context.DeadlineExceeded):
-		return fmt.Errorf("the daemon behind %s does not answer: it may be stopped (SIGSTOP) or starved: %w", c.path, err)
+		return fmt.Errorf("the daemon behind %s does not answer: it may be stopped (SIGSTOP), starved, or have too much to do: see its log", c.path)
+	case errors.Is(err, syscall.EPIPE), errors.Is(err, syscall.ECONNRESET), errors.Is(err, io.EOF):
+		return fmt.Errorf("the daemon on %s hung up: it is ending, or has too many connections: try again", c.path)
 	}
 	var wrapped *url.Error // its text repeats a URL that means nothing to anybody
 	if errors.As(err, &wrapped) {

@@ -26,8 +26,12 @@ const (
 	dirMode = 0o750
 	// socketMode lets the group connect; what it may do is decided per request.
 	socketMode = 0o660
-	// refusalTime bounds the write to a peer that comes when all slots are taken.
+	// refusalTime bounds what a peer gets that comes when all slots are taken.
 	refusalTime = 100 * time.Millisecond
+	// maxRefusals is how many are told so at a time; further ones are cut off.
+	maxRefusals = 8
+	// probeTime bounds the look at a socket that is there already.
+	probeTime = time.Second
 )
 
 // claim is the exclusive right to be the daemon of a runtime directory: a lock
@@ -141,7 +145,7 @@ func removeStale(path string) error {
 	case info.Mode().Type() != fs.ModeSocket:
 		return fmt.Errorf("%s is there and is not a socket: remove it, or choose another --control", path)
 	}
-	c, err := net.DialTimeout("unix", path, refusalTime)
+	c, err := net.DialTimeout("unix", path, probeTime)
 	if err == nil {
 		defer c.Close()
 		who, err := peerOf(c.(*net.UnixConn))
@@ -163,7 +167,13 @@ func removeStale(path string) error {
 // the others at once, and notes who comes.
 type gate struct {
 	*net.UnixListener
-	slots chan struct{}
+	slots    chan struct{}
+	refusals chan struct{}
+	refusing sync.WaitGroup
+}
+
+func newGate(l *net.UnixListener) *gate {
+	return &gate{UnixListener: l, slots: make(chan struct{}, maxConnections), refusals: make(chan struct{}, maxRefusals)}
 }
 
 // guest is a connection with the credentials of its peer.
@@ -195,7 +205,7 @@ func (g *gate) Accept() (net.Conn, error) {
 		select {
 		case g.slots <- struct{}{}:
 		default:
-			refuse(c, cap(g.slots))
+			g.refuse(c)
 			continue
 		}
 		in := &guest{UnixConn: c, leave: sync.OnceFunc(func() { <-g.slots })}
@@ -204,14 +214,30 @@ func (g *gate) Accept() (net.Conn, error) {
 	}
 }
 
-// refuse answers without reading: the answer fits into the socket's buffer, so
-// that nobody can hold up the accept loop.
-func refuse(c *net.UnixConn, limit int) {
-	body := fmt.Sprintf(`{"schema_version":%d,"error":{"code":%q,"message":"all %d control connections are in use: try again"}}`+"\n",
-		SchemaVersion, CodeUnavailable, limit)
-	_ = c.SetDeadline(time.Now().Add(refusalTime))
-	_, _ = fmt.Fprintf(c, "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
-	_ = c.Close()
+// refuse tells a peer that there is no room, without holding up who comes next.
+func (g *gate) refuse(c *net.UnixConn) {
+	select {
+	case g.refusals <- struct{}{}:
+	default:
+		_ = c.Close()
+		return
+	}
+	g.refusing.Go(func() {
+		defer func() { <-g.refusals }()
+		defer c.Close()
+		body := fmt.Sprintf(`{"schema_version":%d,"error":{"code":%q,"message":"all %d control connections are in use: try again"}}`+"\n",
+			SchemaVersion, CodeUnavailable, cap(g.slots))
+		// HTTP wants the question before the answer, and unix sockets want it
+		// read before they are closed.
+		_ = c.SetDeadline(time.Now().Add(refusalTime))
+		var question [1 << 10]byte
+		if _, err := c.Read(question[:]); err != nil {
+			return
+		}
+		_, _ = fmt.Fprintf(c, "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+		_ = c.CloseWrite()
+		_, _ = io.Copy(io.Discard, io.LimitReader(c, maxHeader))
+	})
 }
 
 // lockPath is where the lock is if Options do not say.

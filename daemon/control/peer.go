@@ -42,7 +42,11 @@ func (r rules) allow(p peer, method string) *Error {
 	if method != http.MethodGet {
 		return &Error{Code: CodeDenied, Message: fmt.Sprintf("only %s may change anything, and this is uid %d: try sudo", owner, p.uid)}
 	}
-	if r.grouped && p.member(r.gid) {
+	if !r.grouped {
+		return &Error{Code: CodeDenied, Message: fmt.Sprintf(
+			"only %s may read, and this is uid %d: try sudo (members of a group %q could, too, but there is none on this host)", owner, p.uid, r.group)}
+	}
+	if p.member(r.gid) {
 		return nil
 	}
 	return &Error{Code: CodeDenied, Message: fmt.Sprintf(

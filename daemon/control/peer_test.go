@@ -29,7 +29,7 @@ func TestAllow(t *testing.T) {
 		{"member may not delete", grouped, peer{uid: 1000, gid: 77}, "DELETE", "may change"},
 		{"stranger reads", grouped, peer{uid: 1000, gid: 5}, "GET", `members of the group "backbeat" may read, and this is uid 1000`},
 		{"stranger changes", grouped, peer{uid: 1000, gid: 5}, "POST", "may change"},
-		{"gid 0 is no member of a group that does not exist", alone, peer{uid: 1000, gid: 0}, "GET", "only root and members"},
+		{"gid 0 is no member of a group that does not exist", alone, peer{uid: 1000, gid: 0}, "GET", "only root may read, and this is uid 1000"},
 		{"nobody in particular", alone, peer{uid: 65534, gid: 65534}, "POST", "only root may change"},
 	}
 	for _, tt := range tests {

@@ -155,10 +155,10 @@ func (s *Server) Run(ctx context.Context) error {
 			return context.WithValue(ctx, guestKey{}, c)
 		},
 	}
+	door := newGate(s.listener)
 	ended := make(chan error, 1)
-	go func() {
-		ended <- srv.Serve(&gate{UnixListener: s.listener, slots: make(chan struct{}, maxConnections)})
-	}()
+	go func() { ended <- srv.Serve(door) }()
+	defer door.refusing.Wait()
 	select {
 	case err := <-ended:
 		return errors.Join(err, srv.Close())

@@ -131,7 +131,7 @@ func TestLogKeepsTimeLevelAndOrder(t *testing.T) {
 		j.Log(daemon.Line{Level: slog.LevelDebug, Text: "hidden"})
 		j.Log(daemon.Line{Level: slog.LevelInfo, Text: "(a) one", Attrs: []slog.Attr{slog.Int("n", 1)}})
 		j.Log(daemon.Line{Level: slog.LevelWarn, Text: "(a) two"})
-		time.Sleep(time.Hour) // virtual
+		<-time.After(time.Hour) // virtual: inside a synctest bubble
 		finish(j)
 		at := said.Format("2006-01-02T15:04:05.000Z07:00")
 		if want := at + " INFO  (a) one n=1\n" + at + " WARN  (a) two\n"; out.String() != want {

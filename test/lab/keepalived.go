@@ -50,6 +50,10 @@ func (k *Keepalived) Start() error {
 	if err != nil {
 		return err
 	}
+	// A killed worker that nobody has reaped yet would count as running.
+	for _, pid := range []string{"pid", "vrrp.pid", "check.pid", "bfd.pid"} {
+		_ = os.Remove(k.file(pid))
+	}
 	// Foreground, log to standard error in detail, VRRP only, own pid files.
 	k.proc, err = k.host.Start(exec.Command(path, "-n", "-l", "-D", "-P", "-f", k.file("keepalived.conf"),
 		"-p", k.file("pid"), "-r", k.file("vrrp.pid"), "-c", k.file("check.pid"), "-b", k.file("bfd.pid")))

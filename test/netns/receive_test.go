@@ -24,7 +24,11 @@ func TestBadAdvertsAreRefusedAndCounted(t *testing.T) {
 	s.active("r1")
 	other := s.Host("other")
 	src, dst := other.Addr4(0).Addr(), netip.MustParseAddr("224.0.0.18")
-	good := func() []byte { return better(s).Encode(src, dst, lab.MessageOnly) }
+	good := func() []byte {
+		a := better(s).Advert
+		a.Version, a.Type = 3, 1
+		return a.Encode(src, dst, lab.MessageOnly)
+	}
 	with := func(change func(*lab.Forgery)) lab.Forgery {
 		f := better(s)
 		change(&f)

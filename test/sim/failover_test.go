@@ -73,14 +73,20 @@ func (f *failover) active() *sim.Host {
 	return nil
 }
 
-// successor waits for another Active and returns it with the instant.
+// successor waits for another Active and returns it, the first if there are
+// two, with the instant.
 func (f *failover) successor(old *sim.Host) (*sim.Host, time.Duration) {
 	f.t.Helper()
 	for range 100 {
+		var first *sim.Host
 		for _, h := range f.h {
-			if h != old && h.State(f.router.Spec.Family, 9) == "active" {
-				return h, h.Since(f.router.Spec.Family, 9)
+			if h != old && h.State(f.router.Spec.Family, 9) == "active" &&
+				(first == nil || h.Since(f.router.Spec.Family, 9) < first.Since(f.router.Spec.Family, 9)) {
+				first = h
 			}
+		}
+		if first != nil {
+			return first, first.Since(f.router.Spec.Family, 9)
 		}
 		f.run(f.interval / 20)
 	}

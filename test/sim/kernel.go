@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/backbeat-ha/backbeat/actions"
+	"github.com/backbeat-ha/backbeat/vrrp"
 )
 
 // wish is the latest wish of one router and what the kernel made of it.
@@ -13,6 +14,11 @@ type wish struct {
 	actions.Wanted
 	at      time.Duration
 	applied bool
+}
+
+// key is the virtual router whose addresses are wanted.
+func (k *wish) key() key {
+	return key{vrrp.FamilyOf(k.Addresses[0].Addr()), VirtualRouterOf(k.Addresses[0])}
 }
 
 // resetKernel leaves the interface with its own addresses only.
@@ -79,8 +85,8 @@ func (p *process) watch(names []string) {
 
 // Want takes a wish; the kernel is so some time later.
 func (p *process) Want(w actions.Wanted) {
-	p.lan().watch.wanted(p, w)
 	k := &wish{Wanted: w, at: p.lan().now}
+	p.lan().watch.wanted(p, k)
 	p.wishes[w.Router] = k
 	d := p.lan().opt.KernelDelay
 	p.lan().After(p.lan().between(d/4, d), func() { p.apply(k) })

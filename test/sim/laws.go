@@ -178,7 +178,7 @@ func (o *observer) transition(p *process, t daemon.Transition) {
 		if other := p.router(s.key); other != nil && other.state != initialize {
 			bad("begins while another router has its VRID")
 		}
-		p.seen[t.Router] = s
+		p.seen[t.Router], p.speaks[s.key] = s, s
 	}
 	switch {
 	case t.From != s.state:
@@ -207,7 +207,7 @@ func (o *observer) transition(p *process, t daemon.Transition) {
 		p.pending = slices.Delete(p.pending, i, i+1)
 	}
 	p.count.transitions++
-	o.dirty = true
+	o.dirty, p.changed = true, true
 }
 
 // turned looks at a process after each of its turns: what it wants is what its
@@ -216,29 +216,30 @@ func (o *observer) turned(p *process) {
 	if len(p.pending) > 0 {
 		o.lan.violate("adverts", "%s advertises vrid %d without being Active", p.host.Name, p.pending[0].key.vrid)
 	}
-	for name, s := range p.seen {
-		state := p.stateOf(s.key) // of the name that serves now
-		if w := p.wishOf(s.key); (w != nil) != (state == active) {
-			o.lan.violate("addresses", "%s %s is %s but wants addresses: %t", p.host.Name, name, state, w != nil)
+	if !p.changed {
+		return
+	}
+	p.changed = false
+	for k, s := range p.speaks {
+		if w := p.holds[k]; (w != nil) != (s.state == active) {
+			o.lan.violate("addresses", "%s vrid %d %s is %s but wants addresses: %t", p.host.Name, k.vrid, k.family, s.state, w != nil)
 		}
 	}
-}
-
-// wishOf returns the wish that is in force for a virtual router's addresses.
-func (p *process) wishOf(k key) *wish {
-	for _, w := range p.wishes {
-		if len(w.Addresses) > 0 && VirtualRouterOf(w.Addresses[0]) == k.vrid && (vrrp.FamilyOf(w.Addresses[0].Addr()) == k.family) {
-			return w
-		}
-	}
-	return nil
 }
 
 // wanted judges a wish as it is made.
-func (o *observer) wanted(p *process, w actions.Wanted) {
-	if before := p.wishes[w.Router]; before != nil && !w.Final && w.Term <= before.Term {
-		o.lan.violate("addresses", "%s router %d: term %d after %d", p.host.Name, w.Router, w.Term, before.Term)
+func (o *observer) wanted(p *process, k *wish) {
+	before := p.wishes[k.Router]
+	if before != nil && !k.Final && k.Term <= before.Term {
+		o.lan.violate("addresses", "%s router %d: term %d after %d", p.host.Name, k.Router, k.Term, before.Term)
 	}
+	if before != nil && len(before.Addresses) > 0 {
+		delete(p.holds, before.key())
+	}
+	if len(k.Addresses) > 0 {
+		p.holds[k.key()] = k
+	}
+	p.changed = true
 }
 
 // announced: nobody is told where an address is before it is there.

@@ -99,21 +99,9 @@ func (p *process) configOf(k key) *daemon.RouterConfig {
 	return nil
 }
 
-// router returns what is known of the router of a process that speaks for k:
-// the one that is not in Initialize, if there is one.
-func (p *process) router(k key) *seen {
-	var idle *seen
-	for _, s := range p.seen {
-		if s.key != k {
-			continue
-		}
-		if s.state != initialize {
-			return s
-		}
-		idle = s
-	}
-	return idle
-}
+// router returns what is known of the router of a process that speaks for k,
+// or spoke last.
+func (p *process) router(k key) *seen { return p.speaks[k] }
 
 // stateOf is a process's state for a virtual router.
 func (p *process) stateOf(k key) string {

@@ -34,6 +34,9 @@ type process struct {
 	wishes  map[actions.RouterID]*wish
 
 	seen    map[string]*seen // by router name
+	speaks  map[key]*seen    // the same by virtual router: the name that had a transition last
+	holds   map[key]*wish    // wishes for addresses in force
+	changed bool             // states or wishes since the last look
 	keys    map[string]key   // of every router name there ever was; a name keeps its VRID
 	lastSeq uint64           // of the journal's records
 	pending []promise        // adverts sent on the way to Active
@@ -59,7 +62,7 @@ type frame struct {
 
 func newProcess(h *Host, cfg *daemon.Config) *process {
 	p := &process{host: h, turnAt: vrrp.Never, lastTurn: -1, sockets: map[socket]bool{}, watched: map[string]bool{},
-		wishes: map[actions.RouterID]*wish{}, seen: map[string]*seen{}, keys: map[string]key{}}
+		wishes: map[actions.RouterID]*wish{}, seen: map[string]*seen{}, keys: map[string]key{}, speaks: map[key]*seen{}, holds: map[key]*wish{}}
 	p.learn(cfg)
 	return p
 }

@@ -182,8 +182,12 @@ func (p *Port) Receive(budget int, f func(*vrrp.Packet)) (more bool) {
 	}
 }
 
+// clearWake reads first and lowers the flag after. The other way round a Wake in
+// between would raise the flag and have its write swallowed, and no later Wake
+// would write again. As it is, a Wake in between is skipped, but what it was
+// for is in the inbox already, and the loop empties that in this very turn.
 func (p *Port) clearWake() {
-	p.woken.Store(false)
 	var b [8]byte
 	_, _ = unix.Read(p.event, b[:])
+	p.woken.Store(false)
 }

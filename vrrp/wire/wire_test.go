@@ -248,6 +248,40 @@ func TestWaitKeepsItsDeadline(t *testing.T) {
 	p.Wait(start) // past: returns at once
 }
 
+// Every Wake after a value was posted leads to a turn that sees the value, even
+// when it falls between reading the descriptor and lowering the flag.
+func TestNoWakeIsLost(t *testing.T) {
+	p, err := New(func(any) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	const n = 200_000
+	inbox := make(chan int, 64)
+	go func() {
+		for i := range n {
+			inbox <- i
+			p.Wake()
+		}
+	}()
+	for got := 0; got < n; {
+		limit := p.Now() + 5*time.Second
+		p.Wait(limit)
+		if p.Now() >= limit {
+			t.Fatalf("slept through a wake-up after %d of %d values; %d wait", got, n, len(inbox))
+		}
+		p.Receive(1, func(*vrrp.Packet) {})
+		for empty := false; !empty; {
+			select {
+			case <-inbox:
+				got++
+			default:
+				empty = true
+			}
+		}
+	}
+}
+
 func TestBatchesAndBudget(t *testing.T) {
 	a, b := pair(t, "a3", "b3")
 	pa, pb := open(t, a), open(t, b)
