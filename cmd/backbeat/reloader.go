@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"strings"
 	"sync"
 
@@ -39,6 +40,7 @@ func (r *reloader) reload(ctx context.Context) control.ReloadResult {
 	defer r.mu.Unlock()
 	r.notify.reloading()
 	defer r.notify.reloaded()
+	defer debug.FreeOSMemory() // what was read is many times what is kept
 	res := r.try(ctx)
 	if res.Err != nil {
 		r.log(slog.LevelError, fmt.Sprintf("reload: nothing was changed: %v", res.Err))
