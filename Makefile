@@ -7,10 +7,11 @@ SHELL := bash
 PREFIX  ?= /usr
 DESTDIR ?=
 FUZZTIME ?= 30s
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null)
 STATICCHECK := go tool -modfile=tools/staticcheck/go.mod staticcheck
 
 build: ## build ./backbeat (static; its version comes from git)
-	CGO_ENABLED=0 go build -trimpath -o backbeat ./cmd/backbeat
+	CGO_ENABLED=0 go build -trimpath -ldflags '-X main.version=$(VERSION)' -o backbeat ./cmd/backbeat
 
 demo: build ## two routers and a client on this machine, three failovers, no root: under a minute
 	@BACKBEAT_BINARY=$(CURDIR)/backbeat go run ./test/demo
@@ -36,11 +37,12 @@ bench: build ## what clients lose with backbeat and with keepalived, the loop's 
 	go test -run '^$$' -bench Loop -benchmem ./daemon
 	@BACKBEAT_BINARY=$(CURDIR)/backbeat go run ./test/bench
 
-install: build ## install the binary, the unit and what it needs below DESTDIR/PREFIX
+install: build ## install the binary, the unit and what it needs below DESTDIR
 	install -D -m 0755 backbeat $(DESTDIR)$(PREFIX)/sbin/backbeat
 	install -D -m 0644 packaging/backbeat.service $(DESTDIR)$(PREFIX)/lib/systemd/system/backbeat.service
-	for kind in sysusers tmpfiles; do for f in packaging/*$$kind*; do test ! -f "$$f" || \
-	  install -D -m 0644 "$$f" $(DESTDIR)$(PREFIX)/lib/$$kind.d/backbeat.conf; done; done
+	install -D -m 0644 packaging/sysusers.d/backbeat.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/backbeat.conf
+	install -D -m 0644 packaging/tmpfiles.d/backbeat.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/backbeat.conf
+	install -d -m 0755 $(DESTDIR)/etc/backbeat
 
 clean: ## remove what was built
 	rm -f backbeat

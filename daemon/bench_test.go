@@ -190,13 +190,7 @@ func heap() uint64 {
 func BenchmarkInterruption(b *testing.B) {
 	b.Run("link-changed/250-routers-4000-addresses", func(b *testing.B) {
 		c := newCrowd(b, 250, true)
-		l := level(func(l *actions.LinkChanged) {
-			l.Name, l.Index, l.Addresses = "eth0", 100, nil
-			for i := range 4000 {
-				l.Addresses = append(l.Addresses, actions.LinkAddress{Prefix: netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(i >> 8), byte(i), 53}), 32)})
-			}
-			l.Addresses = append(l.Addresses, actions.LinkAddress{Prefix: netip.PrefixFrom(self4, 24)})
-		})
+		l := full()
 		for b.Loop() {
 			c.post(l)
 		}
@@ -224,26 +218,18 @@ func BenchmarkInterruption(b *testing.B) {
 		}
 	})
 	b.Run("rename-all/1000", func(b *testing.B) {
+		c := newCrowd(b, 1000, false)
 		for b.Loop() {
-			b.StopTimer()
-			c := newCrowd(b, 1000, false)
-			other := make([]daemon.RouterConfig, len(c.routers))
-			for i, r := range c.routers {
-				r.Name = "x" + r.Name
-				other[i] = r
-			}
-			b.StartTimer()
-			c.reload(other...)
+			c.reload(c.renamed()...)
 		}
 	})
 }
 
-// None of it may take longer than a few adverts' time. The bounds are ten
-// times what was measured (see BenchmarkInterruption), so that only another
-// order of growth fails.
+// None of it may take long. The bounds are several times what is measured (see
+// BenchmarkInterruption), so that only another order of growth fails.
 func TestInterruptionsAreShort(t *testing.T) {
-	if testing.Short() {
-		t.Skip("measures time")
+	if underRace || testing.Short() {
+		t.Skip("measures time: run without -race and -short")
 	}
 	timed := func(what string, most time.Duration, do func()) {
 		t.Helper()
@@ -263,14 +249,36 @@ func TestInterruptionsAreShort(t *testing.T) {
 		c.loop.Post(daemon.Reload{Config: same, Reply: make(chan daemon.Plan, 1)})
 		c.turn()
 	})
-	names := 0
 	c = newCrowd(t, 1000, false)
 	timed("renaming 1000 Backups", 500*ms, func() {
-		names++
-		for i := range c.routers {
-			c.routers[i].Name = fmt.Sprintf("n%d-%05d", names, i)
-		}
-		c.loop.Post(daemon.Reload{Config: config(append([]daemon.RouterConfig(nil), c.routers...)...), Reply: make(chan daemon.Plan, 1)})
+		c.loop.Post(daemon.Reload{Config: config(c.renamed()...), Reply: make(chan daemon.Plan, 1)})
 		c.turn()
 	})
+	c = newCrowd(t, 250, true)
+	l := full()
+	timed("a report about a link with 4000 addresses and 250 routers", 10*ms, func() {
+		l.MTU++ // another level
+		c.loop.Post(l)
+		c.turn()
+	})
+}
+
+// full is the level of eth0 with 4000 addresses, the last one its own.
+func full() actions.LinkChanged {
+	return level(func(l *actions.LinkChanged) {
+		l.Name, l.Index, l.Addresses = "eth0", 100, nil
+		for i := range 4000 {
+			l.Addresses = append(l.Addresses, actions.LinkAddress{Prefix: netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(i >> 8), byte(i), 53}), 32)})
+		}
+		l.Addresses = append(l.Addresses, actions.LinkAddress{Prefix: netip.PrefixFrom(self4, 24)})
+	})
+}
+
+// renamed returns the same routers under new names.
+func (c *crowd) renamed() []daemon.RouterConfig {
+	c.routers = append([]daemon.RouterConfig(nil), c.routers...)
+	for i := range c.routers {
+		c.routers[i].Name = "x" + c.routers[i].Name
+	}
+	return c.routers
 }

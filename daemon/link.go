@@ -20,17 +20,16 @@ type link struct {
 	// virtual are the addresses routers on this link hold while Active: never
 	// a source. An owner's addresses are its own and not in here.
 	virtual map[netip.Addr]int
-	ids     map[routerKey]*router
+	ids     [2][256]*router // by family and VRID; an array because every packet passes here
 	routers []*router
 	sockets map[vrrp.Family]*socket
+	// What follows from level and virtual, made when first asked for.
+	fresh   bool
+	usable  map[vrrp.Family][]netip.Addr
+	present map[netip.Addr]bool
 
 	drops  [vrrp.NumDrops]uint64
 	limits [vrrp.NumDrops]limit
-}
-
-type routerKey struct {
-	family vrrp.Family
-	vrid   uint8
 }
 
 // socket is the state of one family's sockets.
@@ -39,22 +38,31 @@ type socket struct {
 	err          string
 }
 
-func (k *link) router(f vrrp.Family, vrid uint8) *router { return k.ids[routerKey{f, vrid}] }
+// slot is where the router of a family and VRID is, or would be.
+func (k *link) slot(f vrrp.Family, vrid uint8) **router {
+	if f == vrrp.IPv4 {
+		return &k.ids[0][vrid]
+	}
+	return &k.ids[1][vrid]
+}
+
+func (k *link) router(f vrrp.Family, vrid uint8) *router { return *k.slot(f, vrid) }
 
 // attach puts a router on its link, making the link on first use.
 func (l *Loop) attach(r *router) {
 	k := l.links[r.cfg.Interface]
 	if k == nil {
-		k = &link{name: r.cfg.Interface, virtual: map[netip.Addr]int{}, ids: map[routerKey]*router{}, sockets: map[vrrp.Family]*socket{}}
+		k = &link{name: r.cfg.Interface, virtual: map[netip.Addr]int{}, sockets: map[vrrp.Family]*socket{}}
 		l.links[k.name] = k
 	}
 	r.link = k
 	k.routers = append(k.routers, r)
-	k.ids[routerKey{r.cfg.Spec.Family, r.cfg.Spec.VRID}] = r
+	*k.slot(r.cfg.Spec.Family, r.cfg.Spec.VRID) = r
 	if k.sockets[r.cfg.Spec.Family] == nil {
 		k.sockets[r.cfg.Spec.Family] = &socket{}
 	}
 	k.count(r.cfg, 1)
+	l.claim(r.cfg, 1)
 	l.listen(k)
 }
 
@@ -63,8 +71,9 @@ func (l *Loop) attach(r *router) {
 func (l *Loop) detach(r *router) {
 	k := r.link
 	k.routers = slices.DeleteFunc(k.routers, func(x *router) bool { return x == r })
-	delete(k.ids, routerKey{r.cfg.Spec.Family, r.cfg.Spec.VRID})
+	*k.slot(r.cfg.Spec.Family, r.cfg.Spec.VRID) = nil
 	k.count(r.cfg, -1)
+	l.claim(r.cfg, -1)
 	r.link = nil
 }
 
@@ -81,6 +90,7 @@ func (k *link) count(cfg *RouterConfig, by int) {
 	if cfg.Owner {
 		return
 	}
+	k.fresh = false
 	for _, p := range cfg.Addresses {
 		if k.virtual[p.Addr()] += by; k.virtual[p.Addr()] == 0 {
 			delete(k.virtual, p.Addr())
@@ -93,6 +103,10 @@ func (l *Loop) onLink(now time.Duration, v actions.LinkChanged) {
 	k := l.links[v.Name]
 	if k == nil {
 		return // no router names it any more
+	}
+	if k.index != 0 && v.Index != 0 && k.index != v.Index {
+		// Deleted and made again between two looks: everything on the old one is gone.
+		l.onLink(now, actions.LinkChanged{Name: v.Name})
 	}
 	if k.index != v.Index || (k.known && k.level.MAC != v.MAC) {
 		if k.index != 0 {
@@ -110,7 +124,7 @@ func (l *Loop) onLink(now time.Duration, v actions.LinkChanged) {
 	if k.known && k.level.Up != v.Up {
 		l.log(slog.LevelDebug, fmt.Sprintf("interface %s: up=%t %s", k.name, v.Up, v.Detail))
 	}
-	k.level, k.known = v, true
+	k.level, k.known, k.fresh = v, true, false
 	l.listen(k)
 	for _, r := range slices.Clone(k.routers) {
 		l.evaluate(now, r)
@@ -203,21 +217,36 @@ func (k *link) stateFor(r *router) vrrp.LinkState {
 // it is the tie-break key and the advertised identity, else the first in the
 // kernel's order that is not virtual.
 func (k *link) source(f vrrp.Family, current netip.Addr) netip.Addr {
-	var first netip.Addr
+	k.refresh()
+	list := k.usable[f]
+	switch {
+	case slices.Contains(list, current):
+		return current
+	case len(list) > 0:
+		return list[0]
+	default:
+		return netip.Addr{}
+	}
+}
+
+// refresh sorts the interface's addresses once per change, not once per router:
+// an interface can have thousands of both.
+func (k *link) refresh() {
+	if k.fresh {
+		return
+	}
+	k.fresh = true
+	k.usable = map[vrrp.Family][]netip.Addr{}
+	k.present = make(map[netip.Addr]bool, len(k.level.Addresses))
 	for _, a := range k.level.Addresses {
 		addr := a.Prefix.Addr()
-		if vrrp.FamilyOf(addr) != f || a.Tentative || k.virtual[addr] > 0 ||
-			f == vrrp.IPv6 && !addr.IsLinkLocalUnicast() {
+		f := vrrp.FamilyOf(addr)
+		k.present[addr] = true
+		if a.Tentative || k.virtual[addr] > 0 || f == vrrp.IPv6 && !addr.IsLinkLocalUnicast() {
 			continue
 		}
-		if addr == current {
-			return addr
-		}
-		if !first.IsValid() {
-			first = addr
-		}
+		k.usable[f] = append(k.usable[f], addr)
 	}
-	return first
 }
 
 func faultText(name string, st vrrp.LinkState) string {

@@ -147,6 +147,9 @@ func TestInterfaceReplaced(t *testing.T) {
 		if got := g.state("web"); got != "active" {
 			t.Errorf("%s: the router is %s", name, got)
 		}
+		if w := g.wants[len(g.wants)-1]; w.Link != in.Index || len(w.Addresses) == 0 {
+			t.Errorf("%s: Active on interface %d, but the last wish is for %v on interface %d", name, in.Index, w.Addresses, w.Link)
+		}
 	}
 }
 

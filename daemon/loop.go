@@ -66,6 +66,12 @@ type Loop struct {
 	due      dueHeap
 	setAside []*router // Backups whose deadline is not judged this turn
 
+	// claims counts who has an address, running or leaving.
+	claims map[claim]int
+	// untidy: routers have departed; waiting ones may start, links may go.
+	untidy bool
+
+	onPacket func(*vrrp.Packet) // l.packet, made once: a method value costs an allocation
 	datagram vrrp.Datagram
 	received vrrp.Received
 	effects  []vrrp.Effect
@@ -92,8 +98,9 @@ func New(cfg *Config, ports Ports) *Loop {
 	l := &Loop{ports: ports, cfg: &Config{Node: cfg.Node},
 		// A thousand answers can come while one turn runs; senders beyond that wait.
 		inbox: make(chan Input, 1024), done: make(chan struct{}),
-		byID: map[actions.RouterID]*router{}, links: map[string]*link{}, byIndex: map[int]*link{},
+		byID: map[actions.RouterID]*router{}, claims: map[claim]int{}, links: map[string]*link{}, byIndex: map[int]*link{},
 		armed: vrrp.Never, retryAt: vrrp.Never, stopAt: vrrp.Never, since: ports.Clock.Wall()}
+	l.onPacket = l.packet
 	l.history.load(ports.Past)
 	l.reload(ports.Clock.Now(), cfg)
 	return l
@@ -148,6 +155,9 @@ func (l *Loop) Turn() (next time.Duration, finished bool) {
 	if now >= l.retryAt {
 		l.retrySockets(now)
 	}
+	if l.untidy {
+		l.tidy(now)
+	}
 	l.ports.Wire.Flush()
 	if l.stopping && l.left(now) {
 		return vrrp.Never, true
@@ -183,9 +193,9 @@ func (l *Loop) judgeLateness(now time.Duration) {
 	}
 }
 
-// onPacket finds the router of a packet and steps it. Nothing is allocated on
+// packet finds the router of a packet and steps it. Nothing is allocated on
 // the way of an advert that changes nothing.
-func (l *Loop) onPacket(p *vrrp.Packet) {
+func (l *Loop) packet(p *vrrp.Packet) {
 	k := l.byIndex[p.Link]
 	if k == nil {
 		return

@@ -216,107 +216,6 @@ func TestStall(t *testing.T) {
 	}
 }
 
-// Stop, first kindly; a second time at once.
-func TestStop(t *testing.T) {
-	t.Run("yield", func(t *testing.T) {
-		g := newRig(t, web(hooked("h"))).active()
-		g.post(daemon.Stop{Yield: true, Detail: "SIGTERM"})
-		if g.done {
-			t.Fatal("left without waiting for a successor")
-		}
-		g.receive(52, 100)
-		g.turn()
-		g.wait(30 * ms)
-		if g.done {
-			t.Fatal("left although the addresses are still on")
-		}
-		g.apply()
-		for i := 0; i < len(g.jobs); i++ {
-			if g.done {
-				t.Fatal("left although a hook still runs")
-			}
-			g.post(done(g.jobs[i]))
-		}
-		if !g.done {
-			t.Error("everything is over and it stays")
-		}
-		if last := g.records[len(g.records)-1]; last.Cause != "yielded" || !strings.Contains(last.Reason, "SIGTERM") {
-			t.Errorf("the last transition is %+v", last)
-		}
-	})
-	t.Run("nobody", func(t *testing.T) {
-		g := newRig(t, web()).active()
-		begin := g.now
-		g.post(daemon.Stop{Yield: true})
-		for g.state("web") == "active" {
-			g.wait(10 * ms)
-		}
-		if d := g.now - begin; d < s || d > 1200*ms {
-			t.Errorf("waited %v for a successor at an interval of 1 s", d)
-		}
-		g.apply()
-		if !g.done {
-			t.Error("stays")
-		}
-	})
-	t.Run("twice", func(t *testing.T) {
-		g := newRig(t, web()).active()
-		g.post(daemon.Stop{Yield: true})
-		g.post(daemon.Stop{Yield: true})
-		if g.state("web") != "initialize" {
-			t.Error("the second stop waits as the first")
-		}
-		farewells := 0
-		for _, a := range g.sent {
-			if a.priority == 0 {
-				farewells++
-			}
-		}
-		if farewells != 1 {
-			t.Errorf("%d farewells, want one", farewells)
-		}
-		g.apply()
-		if !g.done {
-			t.Error("stays")
-		}
-	})
-	t.Run("kernel does not answer", func(t *testing.T) {
-		g := newRig(t, web()).active()
-		g.post(daemon.Stop{})
-		if g.wait(2900 * ms); g.done {
-			t.Error("did not give the kernel its time")
-		}
-		if g.wait(200 * ms); !g.done {
-			t.Error("waits for ever")
-		}
-		if l := g.linesFrom(slog.LevelWarn); len(l) != 1 || !strings.Contains(l[0], "next start removes") {
-			t.Errorf("does not say so: %q", l)
-		}
-	})
-	t.Run("backup", func(t *testing.T) {
-		g := newRig(t, web()).up()
-		g.took()
-		g.post(daemon.Stop{Yield: true})
-		if !g.done {
-			t.Error("a Backup has nothing to wait for")
-		}
-		g.wantCalls()
-	})
-	t.Run("before the start", func(t *testing.T) {
-		g := newRig(t, web())
-		if g.post(daemon.Stop{Yield: true}); !g.done {
-			t.Error("waits for an interface that may never come")
-		}
-	})
-	t.Run("reload is refused", func(t *testing.T) {
-		g := newRig(t, web()).active()
-		g.post(daemon.Stop{Yield: true})
-		if plan := g.reload(); len(plan.Steps) != 0 {
-			t.Errorf("a stopping loop carried out %v", plan)
-		}
-	})
-}
-
 func TestStatusPages(t *testing.T) {
 	g := newRig(t, web(named("a", 1, 11)), web(named("b", 2, 12)), web(named("c", 3, 13))).up()
 	ask := func(q daemon.StatusQuery) daemon.StatusPage {
@@ -393,7 +292,7 @@ func TestRun(t *testing.T) {
 			go func() { end <- loop.Run(ctx) }()
 			loop.Post(level())
 			loop.Post(vrrp.SocketReady{Link: eth0, Family: vrrp.IPv4})
-			time.Sleep(4 * s)
+			<-time.After(4 * s)
 			synctest.Wait()
 			if n := len(w.sent); n != 1 {
 				t.Errorf("%s: %d adverts after 4 s, want the first", way, n)
@@ -403,7 +302,7 @@ func TestRun(t *testing.T) {
 			} else {
 				cancel()
 			}
-			time.Sleep(4 * s) // nobody answers for the kernel
+			<-time.After(4 * s) // nobody answers for the kernel
 			if err := <-end; (way == "stop") != (err == nil) || way == "context" && !errors.Is(err, context.Canceled) {
 				t.Errorf("%s: Run returned %v", way, err)
 			}

@@ -1,8 +1,6 @@
 package daemon
 
 import (
-	"fmt"
-	"log/slog"
 	"maps"
 	"net/netip"
 	"slices"
@@ -42,8 +40,7 @@ func (l *Loop) reload(now time.Duration, cfg *Config) Plan {
 			l.waiting = append(l.waiting, next[s.Router])
 		}
 	}
-	l.startWaiting(now)
-	l.watch()
+	l.tidy(now)
 	return plan
 }
 
@@ -66,8 +63,10 @@ func (l *Loop) adjust(now time.Duration, r *router, cfg *RouterConfig) {
 		return
 	}
 	r.link.count(old, -1)
+	l.claim(old, -1)
 	r.cfg = cfg
 	r.link.count(cfg, 1)
+	l.claim(cfg, 1)
 	r.encoded.valid = false
 	r.hooks.Configure(cfg.Hooks)
 	wish := r.wish
@@ -91,8 +90,9 @@ func (l *Loop) remove(now time.Duration, r *router) {
 	}
 }
 
-// depart forgets a router that has left and whose addresses are off, and
-// starts those that had to wait for it.
+// depart forgets a router that has left and whose addresses are off. Those
+// that had to wait for it start at the end of the turn, all at once: a reload
+// can rename thousands.
 func (l *Loop) depart(now time.Duration, r *router) {
 	l.flushHooks(now, r)
 	if r.heapIndex >= 0 {
@@ -102,6 +102,13 @@ func (l *Loop) depart(now time.Duration, r *router) {
 	l.forgetWish(r)
 	l.detach(r)
 	l.drop(r)
+	l.untidy = true
+}
+
+// tidy starts waiting routers whose predecessors have departed and brings the
+// links up to date.
+func (l *Loop) tidy(now time.Duration) {
+	l.untidy = false
 	l.startWaiting(now)
 	l.watch()
 }
@@ -111,9 +118,8 @@ func (l *Loop) startWaiting(now time.Duration) {
 	waiting := l.waiting
 	l.waiting = nil
 	for _, cfg := range waiting {
-		if other := l.clash(cfg); other != nil {
+		if l.clashes(cfg) {
 			l.waiting = append(l.waiting, cfg)
-			l.log(slog.LevelDebug, fmt.Sprintf("(%s) starts when %s has left", cfg.Name, other.cfg.Name))
 			continue
 		}
 		r := l.newRouter(cfg)
@@ -125,21 +131,38 @@ func (l *Loop) startWaiting(now time.Duration) {
 	}
 }
 
-// clash finds a router that a new one must wait for: the same VRID on the same
-// link and family, or one of the same addresses. In a valid configuration only
-// a router on its way out, or about to be sent there, can clash.
-func (l *Loop) clash(cfg *RouterConfig) *router {
-	for _, r := range l.routers {
-		if r.cfg.Interface == cfg.Interface && r.cfg.Spec.Family == cfg.Spec.Family && r.cfg.Spec.VRID == cfg.Spec.VRID {
-			return r
-		}
-		if slices.ContainsFunc(r.cfg.Addresses, func(p netip.Prefix) bool {
-			return slices.ContainsFunc(cfg.Addresses, func(q netip.Prefix) bool { return q.Addr() == p.Addr() })
-		}) {
-			return r
+// claim is an address as two routers can clash over it: link-local ones are
+// unique per interface, all others per host.
+type claim struct {
+	addr netip.Addr
+	link string
+}
+
+func claimOf(cfg *RouterConfig, p netip.Prefix) claim {
+	if p.Addr().IsLinkLocalUnicast() {
+		return claim{p.Addr(), cfg.Interface}
+	}
+	return claim{addr: p.Addr()}
+}
+
+// claim counts a router's addresses in or out.
+func (l *Loop) claim(cfg *RouterConfig, by int) {
+	for _, p := range cfg.Addresses {
+		c := claimOf(cfg, p)
+		if l.claims[c] += by; l.claims[c] == 0 {
+			delete(l.claims, c)
 		}
 	}
-	return nil
+}
+
+// clashes reports whether a new router must wait for another to depart: one
+// with the same VRID on the same link and family, or one of the same addresses.
+// In a valid configuration that one is on its way out, or about to be sent there.
+func (l *Loop) clashes(cfg *RouterConfig) bool {
+	if k := l.links[cfg.Interface]; k != nil && k.router(cfg.Spec.Family, cfg.Spec.VRID) != nil {
+		return true
+	}
+	return slices.ContainsFunc(cfg.Addresses, func(p netip.Prefix) bool { return l.claims[claimOf(cfg, p)] > 0 })
 }
 
 // watch tells the watcher which interfaces matter, those of running, leaving

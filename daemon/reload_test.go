@@ -44,8 +44,8 @@ func TestMakePlan(t *testing.T) {
 	}
 }
 
-// A reload that changes nothing is noticed by nobody: no port is called but
-// Watch, with the same names, and the deadlines stay.
+// A reload that changes nothing is noticed by nobody: no port is called, and
+// the deadlines stay.
 func TestReloadUnchanged(t *testing.T) {
 	for _, state := range []string{"active", "backup"} {
 		g := newRig(t, web(hooked("h")))
@@ -57,7 +57,7 @@ func TestReloadUnchanged(t *testing.T) {
 		if plan := g.reload(web(hooked("h"))); fmt.Sprint(plan.Steps) != "[{keep web}]" {
 			t.Errorf("%s: plan %v", state, plan)
 		}
-		g.wantCalls("watch eth0")
+		g.wantCalls()
 		if len(g.lines) != lines || len(g.records) != records || g.next != next {
 			t.Errorf("%s: an unchanged reload logged, made a transition or moved a deadline (%v to %v)", state, next, g.next)
 		}
@@ -88,7 +88,7 @@ func TestReloadRemovesTheActive(t *testing.T) {
 	g := newRig(t, web()).active()
 	g.took()
 	g.reload()
-	g.wantCalls("send 52 0 from 10.0.0.1", "watch eth0")
+	g.wantCalls("send 52 0 from 10.0.0.1")
 	g.receive(52, 100)
 	g.turn()
 	if g.wait(19 * ms); g.state("web") != "active" {
@@ -184,14 +184,14 @@ func TestReloadChangesAddresses(t *testing.T) {
 	records := g.history()
 	g.took()
 	g.reload(web(more))
-	g.wantCalls("want 1.2 [10.0.0.53/24 2001:db8::53/64]", "watch eth0")
+	g.wantCalls("want 1.2 [10.0.0.53/24 2001:db8::53/64]")
 	g.apply()
 	g.wantCalls("announce 1.2 [10.0.0.53 2001:db8::53] once=false")
 	g.wantHistory(records)
 
 	other := web(named("web", 52, 77))
 	g.reload(other)
-	g.wantCalls("want 1.3 [10.0.0.77/24]", "watch eth0")
+	g.wantCalls("want 1.3 [10.0.0.77/24]")
 	g.apply()
 	g.wantCalls("announce 1.3 [10.0.0.77] once=false")
 	g.wantHistory(records)
@@ -202,7 +202,7 @@ func TestReloadAdjusts(t *testing.T) {
 	g := newRig(t, web()).active()
 	g.took()
 	g.reload(web(priority(120)))
-	g.wantCalls("send 52 120 from 10.0.0.1", "watch eth0")
+	g.wantCalls("send 52 120 from 10.0.0.1")
 	g.reload(web(priority(120), func(c *daemon.RouterConfig) { c.Spec.Interval = 100 * ms }))
 	if left := g.next - g.now; left > 101*ms {
 		t.Errorf("the next advert is due in %v", left)

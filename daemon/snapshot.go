@@ -97,13 +97,14 @@ func rest(due, now time.Duration) *float64 {
 // addresses tells wanted and really present apart.
 func (r *router) addresses() []AddressStatus {
 	out := make([]AddressStatus, 0, len(r.cfg.Addresses))
+	if r.link != nil {
+		r.link.refresh()
+	}
 	for i, p := range r.cfg.Addresses {
 		a := AddressStatus{Address: p.String(), Advertised: i < len(r.cfg.Spec.Addresses),
 			Wanted: r.fsm.State() == vrrp.Active, Restored: r.restored[p]}
 		if r.link != nil {
-			for _, have := range r.link.level.Addresses {
-				a.Present = a.Present || have.Prefix.Addr() == p.Addr()
-			}
+			a.Present = r.link.present[p.Addr()]
 		}
 		out = append(out, a)
 	}

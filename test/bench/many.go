@@ -125,19 +125,22 @@ func takeoverOfMany(m maker, s spec, end time.Time) error {
 	if err != nil {
 		return err
 	}
+	// One after the other: keepalived takes minutes to win 1,000 elections
+	// against a worse router that is Active already (performance.md B).
 	began := lab.Now()
-	for _, r := range []subject{r1, r2} {
-		if err := r.Start(ctx); err != nil {
-			return err
-		}
+	if err := r1.Start(ctx); err != nil {
+		return err
 	}
 	if _, err := everyAdvert(ctx, sniffer, "r1", began, s); err != nil {
 		return err
 	}
-	if err := sleep(ctx, 5*time.Second); err != nil {
+	if err := r2.Start(ctx); err != nil {
 		return err
 	}
-	false0 := len(sniffer.Adverts(lab.Now()-3*time.Second, "r2"))
+	if err := sleep(ctx, 2*down(s.interval, backup)+5*time.Second); err != nil {
+		return err
+	}
+	early := len(sniffer.Adverts(lab.Now()-3*time.Second, "r2"))
 	fault := lab.Now()
 	r1.Kill()
 	all, err := everyAdvert(ctx, sniffer, "r2", fault, s)
@@ -145,7 +148,7 @@ func takeoverOfMany(m maker, s spec, end time.Time) error {
 		return err
 	}
 	adi := down(s.interval, backup)
-	fmt.Printf("many daemon=%s routers=%d interval=%s kill_to_last_takeover_ms=%s down_interval_ms=%s ratio=%.2f false_adverts_before=%d\n",
-		m.name, s.routers, s.interval, millis(all-fault), millis(adi), float64(all-fault)/float64(adi), false0)
+	fmt.Printf("many daemon=%s routers=%d interval=%s kill_to_last_takeover_ms=%s down_interval_ms=%s ratio=%.2f backup_adverts_before=%d\n",
+		m.name, s.routers, s.interval, millis(all-fault), millis(adi), float64(all-fault)/float64(adi), early)
 	return nil
 }

@@ -71,7 +71,7 @@ func newScene(t *testing.T, f family, bbPriority, kaPriority int) *scene {
 	s.must(err)
 	s.daemon, err = l.Host("bb").Backbeat(backbeatConfig(f, bbPriority))
 	s.must(err)
-	k, err := l.Host("ka").Keepalived(keepalivedConfig(f, kaPriority))
+	k, err := l.Host("ka").Keepalived(keepalivedConfig(f, kaPriority), "-D")
 	s.must(err)
 	s.bb = &peer{"bb", bbPriority, func() error { return s.daemon.Start(ctx) }, s.daemon.Kill,
 		func() error { return s.daemon.Stop(ctx) }, s.daemon.Log}

@@ -236,9 +236,9 @@ func TestTwoKeepalived(t *testing.T) {
   virtual_router_id 61
   version 3
   advert_int 0.2
-  priority ` + priority + `
+  priority `+priority+`
   virtual_ipaddress { 10.77.0.100/24 }
-}`)
+}`, "-D")
 		must(t, err)
 		must(t, k.Start())
 		return k

@@ -35,7 +35,8 @@
 //	adverts       only an Active speaks, once more with priority 0 when it leaves, and never more
 //	              than its interval and one millisecond of grid apart; without drift.
 //	journal       every transition continues the one before, has a cause, a sentence and a term
-//	              that is one more; lines are bounded by what happened.
+//	              that is one more; nobody becomes Active with an advert unread; lines are
+//	              bounded by what happened.
 //	hooks         are told in order, and at rest the last state has been told.
 //	turns         the loop does not spin.
 package sim

@@ -253,7 +253,11 @@ func (h *History) fault() {
 		h.reload(other)
 	case 18:
 		host.StepWall(n.between(-time.Hour, time.Hour))
-		host.ChangeMAC()
+		if rng.IntN(2) == 0 {
+			host.ChangeMAC()
+		} else {
+			host.Replace()
+		}
 	case 19:
 		h.broken = true
 		host.BreakSockets(true)

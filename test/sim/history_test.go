@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -12,7 +13,7 @@ import (
 )
 
 var (
-	histories = flag.Int("histories", 0, "how many random histories to live (default 1500, 150 with the race detector)")
+	histories = flag.Int("histories", 0, "how many random histories to live (default 3000, 150 with the race detector or -short)")
 	seed      = flag.Uint64("seed", 0, "live this one history and print its transcript")
 	firstSeed = flag.Uint64("first-seed", 1, "seed of the first history; the others follow")
 )
@@ -32,7 +33,7 @@ func TestRandomHistories(t *testing.T) {
 	}
 	count := *histories
 	if count == 0 {
-		if count = 1500; underRace || testing.Short() {
+		if count = 3000; underRace || testing.Short() {
 			count = 150
 		}
 	}
@@ -63,10 +64,12 @@ func live(seed uint64, transcript bool) (lan *sim.LAN, err error) {
 	return h.LAN(), h.Run()
 }
 
-// tail lives a history again and returns the end of its transcript.
+// tail lives a history again and returns the end of its transcript, without
+// the ordinary adverts.
 func tail(seed uint64) string {
 	lan, _ := live(seed, true)
 	lines := strings.Split(strings.TrimSpace(lan.Transcript()), "\n")
+	lines = slices.DeleteFunc(lines, func(l string) bool { return strings.Contains(l, "  advert ") && !strings.HasSuffix(l, "priority 0") })
 	return strings.Join(lines[max(0, len(lines)-120):], "\n")
 }
 

@@ -185,6 +185,23 @@ func (h *Host) Appear() {
 	})
 }
 
+// Replace puts another interface of the same name in the place of the old one,
+// so fast that the watcher sees only the new one.
+func (h *Host) Replace() {
+	if h.index == 0 {
+		return
+	}
+	h.lan.fault("%s: %s is replaced by another of that name", h.Name, Interface)
+	h.indexes++
+	h.index, h.up = h.indexes, true
+	h.resetKernel()
+	if h.proc != nil {
+		clear(h.proc.sockets)
+		h.proc.rx = nil
+	}
+	h.notify()
+}
+
 // ChangeMAC gives the interface another link-layer address, as a bond does.
 func (h *Host) ChangeMAC() {
 	h.lan.fault("%s: another MAC address", h.Name)

@@ -203,11 +203,26 @@ func (o *observer) transition(p *process, t daemon.Transition) {
 			bad("became Active without an advert")
 			return
 		}
+		if p.unread(s.key) {
+			bad("became Active with an unread advert of another")
+		}
 		s.spoke, s.said, s.adverts, s.interval = o.lan.now, true, 1, p.pending[i].interval
 		p.pending = slices.Delete(p.pending, i, i+1)
 	}
 	p.count.transitions++
 	o.dirty, p.changed = true, true
+}
+
+// unread reports whether an advert of a living Active waits in the socket:
+// packets are drained before deadlines are judged.
+func (p *process) unread(k key) bool {
+	header := 20
+	if k.family == vrrp.IPv6 {
+		header = 40
+	}
+	return slices.ContainsFunc(p.rx, func(x packet) bool {
+		return x.family == k.family && x.data[header+1] == k.vrid && x.data[header+2] != vrrp.PriorityStop
+	})
 }
 
 // turned looks at a process after each of its turns: what it wants is what its
