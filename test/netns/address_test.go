@@ -48,9 +48,9 @@ func TestMissingInterfaceIsAStateNotAnError(t *testing.T) {
 	s := newScene(t, config(web()))
 	s.must(s.Host("r1").Unplug())
 	s.start(s.r1)
-	s.state("r1", "initialize")
-	if r := s.router("r1"); r.Fault == "" || !strings.Contains(r.FaultDetail, "eth0") {
-		t.Errorf("fault %q: %q", r.Fault, r.FaultDetail)
+	s.until("r1 to say what is missing", func() bool { return s.router("r1").Fault == "interface-missing" })
+	if r := s.router("r1"); r.State != "initialize" || !strings.Contains(r.FaultDetail, "eth0") {
+		t.Errorf("r1 is %s: %q", r.State, r.FaultDetail)
 	}
 	s.must(s.Host("r1").Replug())
 	s.active("r1")
@@ -86,9 +86,9 @@ func TestInterfaceWithoutAnAddress(t *testing.T) {
 	own := s.Host("r1").Addr4(0)
 	s.must(s.Host("r1").DelAddr(own))
 	s.start(s.r1)
-	s.state("r1", "initialize")
-	if r := s.router("r1"); r.Fault != "no-primary-ip-address" {
-		t.Errorf("the fault is %q (%s)", r.Fault, r.FaultDetail)
+	s.until("r1 to say what is missing", func() bool { return s.router("r1").Fault == "no-primary-ip-address" })
+	if state := s.r1.State(s.ctx, "web"); state != "initialize" {
+		t.Errorf("r1 is %s", state)
 	}
 	s.must(s.Host("r1").AddAddr(own))
 	s.active("r1")
