@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/backbeat-ha/backbeat/actions"
+	"github.com/backbeat-ha/backbeat/test/lab"
 )
 
 func sweep(t *testing.T, path string) ([]Left, error) {
@@ -169,7 +170,7 @@ func TestDamagedLedgerIsReadAsFarAsItCanBe(t *testing.T) {
 }
 
 func TestLedgerIsRefusedWhereOthersCouldForgeIt(t *testing.T) {
-	needKernel(t)
+	lab.Need(t)
 	cases := []struct {
 		name, want string
 		make       func(t *testing.T, dir string) string
@@ -227,13 +228,11 @@ func must(t *testing.T, errs ...error) {
 }
 
 func TestLedgerOfARunningProcessIsLeftAlone(t *testing.T) {
-	needKernel(t)
+	lab.Need(t)
 	path := ledgerPath(t)
-	// A copy of ourselves, so that it has our name.
-	self, err := os.Readlink("/proc/self/exe")
-	must(t, err)
-	other := exec.Command(self, "-test.run=TestStaysAWhile", "-test.v")
-	other.Env = append(os.Environ(), inside+"=yes", "BACKBEAT_TEST_STAY=yes")
+	// A copy of ourselves, started as lab.Main starts us, so that it has our name.
+	other := exec.Command("/proc/self/exe", "-test.run=TestStaysAWhile", "-test.v")
+	other.Env = append(os.Environ(), "BACKBEAT_TEST_STAY=yes")
 	in, err := other.StdinPipe()
 	must(t, err, other.Start())
 	defer func() {
@@ -264,7 +263,7 @@ func TestStaysAWhile(t *testing.T) {
 }
 
 func TestLedgerIsWrittenOncePerTurnAndStaysSmall(t *testing.T) {
-	needKernel(t)
+	lab.Need(t)
 	path := ledgerPath(t)
 	r := newRig()
 	r.ledger = newLedger(path)

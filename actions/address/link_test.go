@@ -6,6 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/backbeat-ha/backbeat/actions"
+	"github.com/backbeat-ha/backbeat/test/lab"
 )
 
 func level(t *testing.T, posted <-chan any, what string, fits func(actions.LinkChanged) bool) actions.LinkChanged {
@@ -14,7 +15,7 @@ func level(t *testing.T, posted <-chan any, what string, fits func(actions.LinkC
 }
 
 func TestAnInterfacesLife(t *testing.T) {
-	needKernel(t)
+	lab.Need(t)
 	k, posted := start(t, "", nil)
 	k.Watch([]string{"e0", "lo", "a-name-that-is-much-too-long"})
 	first := map[string]actions.LinkChanged{}

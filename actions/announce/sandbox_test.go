@@ -1,61 +1,21 @@
 package announce
 
 import (
-	"fmt"
 	"net"
-	"os"
 	"os/exec"
 	"runtime"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
+	"github.com/backbeat-ha/backbeat/test/lab"
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
 )
 
-// inside marks the copy of the test binary that runs in its own namespaces.
-const inside = "BACKBEAT_TEST_NAMESPACES"
-
 // TestMain runs the tests in user, network and mount namespaces of their own:
 // the host's interfaces are never touched and no root is needed.
-func TestMain(m *testing.M) {
-	if os.Getenv(inside) != "" {
-		os.Exit(m.Run())
-	}
-	self, err := os.Executable()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	cmd := exec.Command(self, os.Args[1:]...)
-	cmd.Env = append(os.Environ(), inside+"=yes")
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNET | syscall.CLONE_NEWNS,
-		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Geteuid(), Size: 1}},
-		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getegid(), Size: 1}},
-	}
-	if err := cmd.Start(); err != nil {
-		fmt.Fprintf(os.Stderr, "the kernel tests need user namespaces (%v): set kernel.unprivileged_userns_clone=1 and user.max_user_namespaces>0\n", err)
-		os.Setenv(noKernel, err.Error())
-		os.Exit(m.Run())
-	}
-	if err := cmd.Wait(); err != nil {
-		os.Exit(1)
-	}
-}
-
-// noKernel is set when there are no namespaces; tests on the kernel are then skipped.
-const noKernel = "BACKBEAT_TEST_NO_KERNEL"
-
-func needKernel(t *testing.T) {
-	t.Helper()
-	if why := os.Getenv(noKernel); why != "" {
-		t.Skipf("no namespaces (%s): set kernel.unprivileged_userns_clone=1 and user.max_user_namespaces>0", why)
-	}
-}
+func TestMain(m *testing.M) { lab.Main(lab.Options{}, m.Run) }
 
 // ip runs iproute2's ip.
 func ip(t *testing.T, args ...string) string {
@@ -71,7 +31,7 @@ func ip(t *testing.T, args ...string) string {
 // both up, and returns near's index and far's namespace.
 func pair(t *testing.T, near, far string) (int, netns.NsHandle) {
 	t.Helper()
-	needKernel(t)
+	lab.Need(t)
 	ip(t, "link", "add", near, "type", "veth", "peer", "name", far)
 	t.Cleanup(func() { _ = exec.Command("ip", "link", "del", near).Run() })
 	ns := newNamespace(t)
@@ -86,6 +46,7 @@ func pair(t *testing.T, near, far string) (int, netns.NsHandle) {
 	in(t, ns, func() {
 		ip(t, "link", "set", far, "up")
 	})
+	lab.AwaitCarrier(t, near)
 	i, err := net.InterfaceByName(near)
 	if err != nil {
 		t.Fatal(err)

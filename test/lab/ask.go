@@ -27,12 +27,12 @@ func (h *Host) WhoHas(target netip.Addr, wait time.Duration) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	stop := make(chan struct{})
-	timer := time.AfterFunc(wait, func() { close(stop) })
-	defer timer.Stop()
 	if err := h.inject(0, frame); err != nil {
 		return nil, err
 	}
+	stop := make(chan struct{})
+	timer := time.AfterFunc(wait, func() { close(stop) })
+	defer timer.Stop()
 	var names []string
 	c.run(stop, func(f captured) {
 		if f.outgoing {

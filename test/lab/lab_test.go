@@ -160,10 +160,10 @@ func TestDeafenStopsAdvertsOnly(t *testing.T) {
 		c, err := openCapture(l.Host("r2").space, withoutPings)
 		must(t, err)
 		defer c.close()
+		must(t, l.Host("r1").Forge(Forgery{Advert: a}))
 		stop, found := make(chan struct{}), false
 		timer := time.AfterFunc(100*time.Millisecond, func() { close(stop) })
 		defer timer.Stop()
-		must(t, l.Host("r1").Forge(Forgery{Advert: a}))
 		c.run(stop, func(f captured) { found = found || decodeFrame(f.data).Advert != nil })
 		return found
 	}

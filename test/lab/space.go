@@ -13,7 +13,7 @@ import (
 
 // space is a network namespace, held by a thread of its own that runs what is
 // to happen inside. Processes started on it are told to die with the thread,
-// which lives until close.
+// which lives as long as this process.
 type space struct {
 	calls chan func()
 	ended chan struct{}

@@ -5,12 +5,14 @@ import (
 	"os"
 	"testing"
 	"time"
+
+	"github.com/vishvananda/netlink"
 )
 
-// ForTest builds a lab that ends with the test, and a context for at most
-// limit. Where there are no namespaces the test is skipped with the reason and
-// the remedy; in CI it fails.
-func ForTest(t testing.TB, p Plan, limit time.Duration) (*Lab, context.Context) {
+// Need skips a test where there are no namespaces, with the reason and the
+// remedy; in CI it fails. A package whose tests need the kernel calls Main in
+// its TestMain and Need where it begins to touch it.
+func Need(t testing.TB) {
 	t.Helper()
 	if why := Unavailable(); why != "" {
 		if os.Getenv("CI") == "true" {
@@ -18,6 +20,32 @@ func ForTest(t testing.TB, p Plan, limit time.Duration) (*Lab, context.Context) 
 		}
 		t.Skip(why)
 	}
+}
+
+// AwaitCarrier waits until an interface of the current namespace really
+// passes frames. The kernel activates its queue some time after "link up": what
+// is sent before vanishes without an error.
+func AwaitCarrier(t testing.TB, name string) {
+	t.Helper()
+	for range 5000 {
+		l, err := netlink.LinkByName(name)
+		if err != nil {
+			t.Fatalf("wait for the carrier of %s: %v", name, err)
+		}
+		if l.Attrs().OperState == netlink.OperUp {
+			return
+		}
+		time.Sleep(time.Millisecond)
+	}
+	t.Fatalf("%s has no carrier after five seconds", name)
+}
+
+// ForTest builds a lab that ends with the test, and a context for at most
+// limit. Where there are no namespaces the test is skipped with the reason and
+// the remedy; in CI it fails.
+func ForTest(t testing.TB, p Plan, limit time.Duration) (*Lab, context.Context) {
+	t.Helper()
+	Need(t)
 	l, err := New(p)
 	if err != nil {
 		t.Fatal(err)

@@ -21,7 +21,7 @@ func TestStolenAddressIsBack(t *testing.T) {
 		s.until(text+" to be back", func() bool { return h.Has(p.Addr()) })
 		took := lab.Now() - stolen
 		t.Logf("%s was back after %s", text, took)
-		if took > 100*time.Millisecond+margin {
+		if took > 100*time.Millisecond+s.slack(stolen) {
 			t.Errorf("%s was back after %s", text, took)
 		}
 		s.until("the restoration to be counted", func() bool {

@@ -2,6 +2,7 @@ package netns
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -13,7 +14,17 @@ import (
 	"github.com/backbeat-ha/backbeat/test/lab"
 )
 
-func TestMain(m *testing.M) { lab.Main(lab.Options{Binary: true}, m.Run) }
+// Two scenarios at a time, however many processors there are: all namespaces
+// share the kernel's lock for addresses and links, and each would measure how
+// long the others hold it.
+func TestMain(m *testing.M) {
+	lab.Main(lab.Options{Binary: true}, func() int {
+		if err := flag.Set("test.parallel", "2"); err != nil {
+			panic("netns: " + err.Error())
+		}
+		return m.Run()
+	})
+}
 
 var (
 	vip4 = netip.MustParseAddr("10.77.0.100")
@@ -21,7 +32,7 @@ var (
 )
 
 // The interval of most scenarios, and what follows from it for a Backup of priority 100
-// (RFC 9568 6.1). margin is what a loaded machine may add.
+// (RFC 9568 6.1). See slack for margin.
 const (
 	interval = 200 * time.Millisecond
 	skew     = interval * 156 / 256
@@ -168,13 +179,24 @@ func (s *scene) rest(d time.Duration) {
 	time.Sleep(d)
 }
 
+// slack is what the machine may add to anything since an instant: half a
+// second, and the time for which the kernel and the scheduler made everybody
+// wait (three times: a takeover changes addresses more than once).
+func (s *scene) slack(since time.Duration) time.Duration {
+	stall := max(s.Stall(since), s.probe.Since(since).WorstStall)
+	if stall > 100*time.Millisecond {
+		s.t.Logf("the machine stalled for %s", stall)
+	}
+	return margin + 3*stall
+}
+
 // takeover reports what the client saw since a fault and fails if nobody else
 // answered within bound and margin.
 func (s *scene) takeover(fault, bound time.Duration) lab.Report {
 	s.t.Helper()
 	r := s.probe.Since(fault)
 	s.t.Logf("%s; the protocol's bound is %s", r, bound)
-	if r.By == "" || r.Takeover > bound+margin {
+	if r.By == "" || r.Takeover > bound+s.slack(fault) {
 		s.t.Errorf("takeover after %s by %q, bound %s", r.Takeover, r.By, bound)
 	}
 	return r

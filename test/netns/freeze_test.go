@@ -48,7 +48,7 @@ func TestFrozenActiveListensFirst(t *testing.T) {
 	if cause := s.router("r1").Cause; cause != "replaced-in-stall" {
 		t.Errorf("the cause is %q", cause)
 	}
-	if r := s.probe.Since(thaw); r.Silence > margin {
+	if r := s.probe.Since(thaw); r.Silence > s.slack(thaw) {
 		t.Errorf("after the thaw %s", r)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/backbeat-ha/backbeat/test/lab"
 	"github.com/backbeat-ha/backbeat/vrrp"
 	"github.com/gopacket/gopacket"
 	"github.com/gopacket/gopacket/layers"
@@ -26,6 +27,7 @@ var (
 // pair makes a cable with two ends and returns their interface indexes.
 func pair(t testing.TB, a, b string) (int, int) {
 	t.Helper()
+	lab.Need(t)
 	v := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: a}, PeerName: b}
 	if err := netlink.LinkAdd(v); err != nil {
 		t.Fatalf("add veth: %v", err)
@@ -42,6 +44,8 @@ func pair(t testing.TB, a, b string) (int, int) {
 		}
 		index[i] = l.Attrs().Index
 	}
+	lab.AwaitCarrier(t, a)
+	lab.AwaitCarrier(t, b)
 	return index[0], index[1]
 }
 
