@@ -19,7 +19,11 @@ type Diagnostics struct {
 	files map[string]*hcl.File
 	// routers is where each virtual_router block begins.
 	routers map[string]hcl.Range
+	// programs is where the program of each hook's command stands.
+	programs map[hookKey]hcl.Range
 }
+
+type hookKey struct{ router, hook string }
 
 // Diagnostic is one error or warning in plain words; its JSON form is what
 // `--output json` prints.
@@ -76,6 +80,25 @@ func (d *Diagnostics) Place(router string) string {
 		return place(r)
 	}
 	return ""
+}
+
+// HookPlace returns where the program of a hook's command is written, as
+// "file:line", or "" if it is not known.
+func (d *Diagnostics) HookPlace(router, hook string) string {
+	if r, ok := d.programs[hookKey{router, hook}]; ok {
+		return place(r)
+	}
+	return ""
+}
+
+// WarnHook adds a warning about a hook's command, for what only the host can
+// tell (run.VerifyFor). It is shown at the program in the text, if that is known.
+func (d *Diagnostics) WarnHook(router, hook, summary, detail string) {
+	var at *hcl.Range
+	if r, ok := d.programs[hookKey{router, hook}]; ok {
+		at = &r
+	}
+	d.add(hcl.DiagWarning, at, summary, detail)
 }
 
 func place(r hcl.Range) string { return fmt.Sprintf("%s:%d", r.Filename, r.Start.Line) }

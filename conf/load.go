@@ -27,7 +27,7 @@ type Options struct {
 // when the Diagnostics have errors; the Diagnostics are never nil and may hold
 // warnings beside a good Config. Load does no I/O but through opt.Getenv.
 func Load(src []Source, opt Options) (*daemon.Config, *Diagnostics) {
-	d := &decoder{Diagnostics: &Diagnostics{files: make(map[string]*hcl.File), routers: make(map[string]hcl.Range)}}
+	d := &decoder{Diagnostics: &Diagnostics{files: make(map[string]*hcl.File), routers: make(map[string]hcl.Range), programs: make(map[hookKey]hcl.Range)}}
 	order := make(map[string]int, len(src))
 	var bodies []*hclsyntax.Body
 	for i, s := range src {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
@@ -17,7 +18,8 @@ import (
 // from are Load's diagnostics in the same order, for the places, and may be
 // shorter or nil. Virtual routers belong together by VRID and family, whatever
 // the interface is called on each host; if a host has several such (on several
-// interfaces), also by name. Nothing is reported for fewer than two hosts.
+// interfaces), also by name. Nothing is reported for fewer than two hosts, and
+// only that when several have the same name.
 func CheckPair(cfgs []*daemon.Config, from []*Diagnostics) *Diagnostics {
 	p := pair{Diagnostics: &Diagnostics{files: make(map[string]*hcl.File)}, cfgs: cfgs, from: from}
 	for _, f := range from {
@@ -30,7 +32,9 @@ func CheckPair(cfgs []*daemon.Config, from []*Diagnostics) *Diagnostics {
 	if len(cfgs) < 2 {
 		return p.Diagnostics
 	}
-	p.nodes()
+	if !p.namesDiffer() {
+		return p.Diagnostics
+	}
 	for _, g := range p.groups() {
 		p.group(g)
 	}
@@ -62,16 +66,35 @@ func (p *pair) at(m member) *hcl.Range {
 	return nil
 }
 
-func (p *pair) nodes() {
-	first := make(map[string]int)
+// namesDiffer reports whether every host has a name of its own. If not it says
+// so, once: what is compared after that would be called by the same name.
+func (p *pair) namesDiffer() bool {
+	numbers := make(map[string][]string)
 	for i, c := range p.cfgs {
-		if before, again := first[c.Node]; again {
-			p.add(hcl.DiagError, nil, fmt.Sprintf("Two hosts are called %q", c.Node),
-				fmt.Sprintf("Number %d and number %d of the configurations. Give every host its own name: node { name = \"…\" }.", before+1, i+1))
+		numbers[c.Node] = append(numbers[c.Node], strconv.Itoa(i+1))
+	}
+	for _, c := range p.cfgs {
+		same := numbers[c.Node]
+		if len(same) == 1 {
 			continue
 		}
-		first[c.Node] = i
+		count := "Two"
+		if len(same) > 2 {
+			count = strconv.Itoa(len(same))
+		}
+		p.add(hcl.DiagError, nil, fmt.Sprintf("%s hosts are called %q", count, c.Node),
+			fmt.Sprintf("They are number %s of the %d configurations, so nothing was compared. (Without a node block a file is read for this host.) "+
+				"Name the hosts in the order of their files: backbeat check --node fw1,fw2 a.hcl b.hcl; or in each file: node { name = \"fw1\" }.",
+				listed(same), len(p.cfgs)))
+		return false
 	}
+	return true
+}
+
+// listed is "1, 2 and 4".
+func listed(words []string) string {
+	last := len(words) - 1
+	return strings.Join(words[:last], ", ") + " and " + words[last]
 }
 
 // groups collects the virtual routers of all hosts, in the order of the first

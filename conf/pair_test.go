@@ -60,11 +60,34 @@ func TestPairOfOne(t *testing.T) {
 }
 
 func TestPairWithoutPlaces(t *testing.T) {
-	cfgs, _ := pairOf(t, pairText, "a", "a")
+	cfgs, _ := pairOf(t, pairText, "a", "b", "c")
 	d := CheckPair(cfgs, nil)
-	text := render(t, d)
-	if !strings.Contains(text, `Two hosts are called "a"`) || !strings.Contains(text, "equal priorities") {
+	if text := render(t, d); !strings.Contains(text, "equal priorities") || strings.Contains(text, "test.hcl") {
 		t.Error(text)
+	}
+}
+
+// TestPairOfOneName: hosts of one name are said once, with the way out, and not
+// compared: "is on a and not on a" would be nonsense.
+func TestPairOfOneName(t *testing.T) {
+	for _, c := range []struct {
+		nodes []string
+		want  []string
+	}{
+		{[]string{"a", "a"}, []string{`Two hosts are called "a"`, "number 1 and 2 of the 2 "}},
+		{[]string{"b", "a", "a", "b", "a"}, []string{`Two hosts are called "b"`, "number 1 and 4 of the 5 "}},
+		{[]string{"c", "a", "a", "b", "a"}, []string{`3 hosts are called "a"`, "number 2, 3 and 5 of the 5 "}},
+	} {
+		d := CheckPair(pairOf(t, pairText, c.nodes...))
+		text := render(t, d)
+		if len(d.List()) != 1 || d.Errors() != 1 {
+			t.Errorf("%v: want one error and nothing else:\n%s", c.nodes, text)
+		}
+		for _, want := range append(c.want, "--node fw1,fw2", `node { name = "fw1" }`) {
+			if !strings.Contains(text, want) {
+				t.Errorf("%v: no %q in\n%s", c.nodes, want, text)
+			}
+		}
 	}
 }
 

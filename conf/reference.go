@@ -93,8 +93,9 @@ backbeat reads [HCL](https://github.com/hashicorp/hcl/blob/main/hclsyntax/spec.m
 ` + "`/etc/backbeat/backbeat.hcl`" + `, or from the file or directory given with ` + "`-c`" + `. Of a directory it reads every
 ` + "`*.hcl`" + ` file, in the order of their names, as if they were one. It is strict: an unknown name is an error, and nothing
 is ignored, rounded or corrected in silence. All errors are reported at once, each with file, line, column, the line
-itself and what to do. ` + "`backbeat check`" + ` does that without running anything; ` + "`backbeat check web1.hcl web2.hcl`" + ` also
-checks the hosts against each other.
+itself and what to do. ` + "`backbeat check`" + ` does that without running anything. It also checks hosts against each other:
+` + "`backbeat check --node web1,web2 FILE`" + ` where one file serves both, and with a file for each
+` + "`backbeat check --node web1,web2 web1.hcl web2.hcl`" + ` (` + "`--node`" + ` may be left out where each has a ` + "`node`" + ` block).
 
 The smallest file that does something, the same on both hosts:
 
@@ -105,6 +106,9 @@ virtual_router "web" {
   addresses = ["192.0.2.10/24"]
 }
 ` + "```" + `
+
+Its priorities are equal, then: it works, the host with the higher address is preferred, and ` + "`backbeat check`" + ` of both
+hosts warns about it. [` + "`priority`" + `](#virtual_router-priority) says who is preferred.
 
 Durations are strings with a unit: ` + "`\"10ms\"`, `\"1.5s\"`, `\"2m\"`" + `. An argument set to ` + "`null`" + ` counts as left out.
 Files to begin with are in [examples/](../examples/).
@@ -146,8 +150,8 @@ Warnings:
 - the address of an IPv6 prefix itself (Subnet-Router anycast)
 - an argument that does nothing beside another: ` + "`preempt_delay` with `preempt = false`" + `, and the like
 
-Between hosts (` + "`backbeat check`" + ` with several files), virtual routers belonging together by VRID and family:
+Between hosts (` + "`backbeat check`" + ` with several files or ` + "`--node`" + ` names), virtual routers belonging together by VRID and family:
 
-- errors: two hosts of one name; two owners
+- errors: hosts of one name (then nothing else is compared); two owners
 - warnings: interval, addresses differ; priorities equal; a virtual router on one host only
 `

@@ -203,6 +203,9 @@ func (d *decoder) hooks(s *section) []actions.HookSpec {
 			spec.On |= o
 		}
 		d.command(h.get("command"))
+		if v := h.get("command"); v.ok {
+			d.programs[hookKey{s.name, h.name}] = v.each[0]
+		}
 		if u := h.get("user"); u.ok && strings.ContainsAny(u.text, " \t\r\n:/\x00") {
 			d.errorf(u.at, "Unusable account name", "%q is not the name of an account: see getent passwd.", u.text)
 		}

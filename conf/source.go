@@ -10,9 +10,9 @@ import (
 	"strings"
 )
 
-// maxSource bounds one file, in bytes. 5,000 routers are about 1 MB of HCL
-// (reference/ecosystem.md 1.5), so this is room enough, and /dev/zero by
-// mistake does not eat the memory.
+// maxSource bounds one file, in bytes. A virtual router with a few addresses
+// takes some 200 bytes of HCL, so 5,000 of them are about 1 MB: this is room
+// enough, and /dev/zero by mistake does not eat the memory.
 const maxSource = 16 << 20
 
 // Source is one file of a configuration.
@@ -59,7 +59,7 @@ func ReadFiles(path string) ([]Source, error) {
 		return nil, errors.Join(failed...)
 	}
 	if len(out) == 0 {
-		return nil, fmt.Errorf("read configuration: no *.hcl file in directory %s: put one there, or name another with -c", path)
+		return nil, fmt.Errorf("the directory %s has no *.hcl file: put one there, or name another file or directory with -c", path)
 	}
 	return out, nil
 }
@@ -75,18 +75,26 @@ func readSource(path string) (Source, error) {
 		return Source{}, explainRead(path, err)
 	}
 	if len(text) > maxSource {
-		return Source{}, fmt.Errorf("read configuration: %s is larger than %d MiB: is it the right file?", path, maxSource>>20)
+		return Source{}, fmt.Errorf("%s is larger than %d MiB: is it the right file?", path, maxSource>>20)
 	}
 	return Source{Name: path, Text: text}, nil
 }
 
+// explainRead names the path, the cause and the remedy, each once: callers say
+// themselves that a configuration could not be read.
 func explainRead(path string, err error) error {
-	switch {
+	var at *fs.PathError
+	if errors.As(err, &at) {
+		path, err = at.Path, at.Err // without "stat" and "open", which help nobody
+	}
+	switch target, _ := os.Readlink(path); {
+	case errors.Is(err, fs.ErrNotExist) && target != "":
+		return fmt.Errorf("%s: link to %s: %w: correct the link, or remove it", path, target, err)
 	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("read configuration: %w: write it (examples/minimal/backbeat.hcl is the smallest one), or name another with -c", err)
+		return fmt.Errorf("%s: %w: write it (examples/minimal/backbeat.hcl is the smallest one), or name another with -c", path, err)
 	case errors.Is(err, fs.ErrPermission):
-		return fmt.Errorf("read configuration: %w: run as root, or as a user who may read %s", err, path)
+		return fmt.Errorf("%s: %w: run this as root, or as a user who may read the file", path, err)
 	default:
-		return fmt.Errorf("read configuration: %w", err)
+		return fmt.Errorf("%s cannot be read: %w", path, err)
 	}
 }

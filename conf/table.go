@@ -61,7 +61,8 @@ func electionArguments() []argument {
 		{
 			name: "priority", kind: number, min: 1, max: 255, def: vrrp.DefaultPriority, limits: "1–254, or 255 with `owner`",
 			why: "0 is what a router sends when it gives up, and 255 belongs to the owner of the addresses (RFC 9568 5.2.4).",
-			doc: "The host with the highest priority becomes Active; among equal ones, the one with the higher address. Give every host its own. " +
+			doc: "The host with the highest priority becomes Active; among equal ones, the one with the higher address of its own. Give every host its own " +
+				"priority (backbeat check of both hosts warns where they are equal). " +
 				"With `owner = true` it is 255 without being said.",
 			example: `priority = { web1 = 150, web2 = 100 }[node.name]`, elsewhere: []string{"prio"},
 		},

@@ -2,6 +2,8 @@ package conf
 
 import (
 	"encoding/json"
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -131,13 +133,67 @@ func TestReadFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	for path, want := range map[string]string{
-		filepath.Join(dir, "none.hcl"): "no such file or directory: write it",
-		filepath.Join(dir, "empty"):    "no *.hcl file in directory",
-		filepath.Join(dir, "d"):        "link.hcl: no such file",
+		filepath.Join(dir, "none.hcl"): "/none.hcl: no such file or directory: write it",
+		filepath.Join(dir, "empty"):    "/empty has no *.hcl file: put one there",
+		filepath.Join(dir, "d"):        "/d/link.hcl: link to nowhere: no such file or directory: correct the link",
 		big:                            "larger than 16 MiB",
 	} {
-		if _, err := ReadFiles(path); err == nil || !strings.Contains(err.Error(), want) {
+		_, err := ReadFiles(path)
+		switch {
+		case err == nil || !strings.Contains(err.Error(), want):
 			t.Errorf("ReadFiles(%s): %v, want %q", path, err, want)
+		case strings.Count(err.Error(), dir) != 1 || strings.Contains(err.Error(), "read configuration"):
+			t.Errorf("ReadFiles(%s) repeats itself or its caller: %v", path, err)
 		}
+	}
+	if _, err := ReadFiles(filepath.Join(dir, "none.hcl")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the cause is lost: %v", err)
+	}
+}
+
+// TestHookPlace: what is found out about a hook later points at its command.
+func TestHookPlace(t *testing.T) {
+	const text = `virtual_router "web" {
+  interface = "eth0"
+  vrid      = 61
+  addresses = ["192.0.2.10"]
+  hook "pager" {
+    on      = ["active"]
+    command = [
+      "/usr/local/bin/page", "web"]
+  }
+  hook "made" {
+    on      = ["fault"]
+    command = concat(["/bin/echo"], ["a"])
+  }
+}
+`
+	_, diags := load(t, text, Options{Node: "web1"})
+	for hook, want := range map[string]string{"pager": "test.hcl:8", "made": "test.hcl:12", "other": ""} {
+		if got := diags.HookPlace("web", hook); got != want {
+			t.Errorf("HookPlace(%q) = %q, want %q", hook, got, want)
+		}
+	}
+	diags.WarnHook("web", "pager", "hook \"pager\" would not run", "It is not there.")
+	diags.WarnHook("web", "other", "hook \"other\" would not run", "Nobody knows it.")
+	want := `Warning: hook "pager" would not run
+  test.hcl:8:7, in virtual_router "web"
+    8 |       "/usr/local/bin/page", "web"]
+      |       ^^^^^^^^^^^^^^^^^^^^^
+  It is not there.
+
+Warning: hook "other" would not run
+  Nobody knows it.
+`
+	if got := render(t, diags); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	if l := diags.List(); diags.Warnings() != 2 || l[0].Line != 8 || l[0].Column != 7 || l[1].File != "" {
+		t.Errorf("%+v", l)
+	}
+	var none Diagnostics
+	none.WarnHook("web", "pager", "s", "d")
+	if none.Warnings() != 1 || none.HookPlace("web", "pager") != "" {
+		t.Error("the zero value is not usable")
 	}
 }

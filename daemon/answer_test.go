@@ -10,6 +10,7 @@ import (
 
 	"github.com/backbeat-ha/backbeat/actions"
 	"github.com/backbeat-ha/backbeat/daemon"
+	"github.com/backbeat-ha/backbeat/vrrp"
 )
 
 func done(j actions.HookJob) actions.HookDone { return actions.HookDone{Router: j.Router, Job: j.Job} }
@@ -267,5 +268,54 @@ func TestHistoryIsACopy(t *testing.T) {
 	}
 	if last := g.records[len(g.records)-1]; len(last.Followed) > 16 {
 		t.Errorf("%d follow-ups of one transition", len(last.Followed))
+	}
+}
+
+// A daemon that was killed cannot say so; the next one finds it in the history.
+func TestDeathOfThePredecessorIsRecorded(t *testing.T) {
+	past := []daemon.Transition{
+		{Seq: 7, Router: "web", Term: 3, From: "backup", To: "active", Cause: "no-response"},
+		{Seq: 8, Router: "left", Term: 2, From: "backup", To: "initialize", Cause: "shutdown"},
+	}
+	g := newRigWith(t, past, web(), web(named("left", 2, 12)))
+	g.wantHistory("web active->initialize died\n")
+	if n := len(g.records); n != 1 || g.records[0].Seq != 9 {
+		t.Errorf("journal got %+v", g.records)
+	}
+	if l := g.linesFrom(slog.LevelWarn); len(l) != 1 || !strings.Contains(l[0], "was active when it ended") {
+		t.Errorf("lines %q", l)
+	}
+	g.reload(web()) // a reload is no death
+	g.reload(web(), web(named("left", 2, 12)))
+	if n := len(g.records); n > 2 {
+		t.Errorf("records %+v", g.records)
+	}
+}
+
+// What was noticed about peers and what was refused is in the status, newest
+// first, with who and what to do.
+func TestNoticesAndRefusalsAreInTheStatus(t *testing.T) {
+	g := newRig(t, web()).up()
+	g.queue = append(g.queue,
+		vrrp.Packet{Link: eth0, Family: vrrp.IPv4, At: g.now, Data: packet(peer4, 52, 200, 2*s, vip4)},
+		vrrp.Packet{Link: eth0, Family: vrrp.IPv4, At: g.now, Data: packet(peer4, 99, 200, s, vip4)})
+	v2 := packet(peer4, 52, 200, s, vip4)
+	v2[20] = 0x21
+	g.queue = append(g.queue, vrrp.Packet{Link: eth0, Family: vrrp.IPv4, At: g.now, Data: v2})
+	g.turn()
+	g.wait(5 * s / 2)
+	page := g.status("")
+	r, k := page.Routers[0], page.Links[0]
+	if len(r.Notices) == 0 || r.Notices[0].AgoSeconds != 2.5 || !slices.ContainsFunc(r.Notices, func(n daemon.NoticeStatus) bool {
+		return n.Name == "interval-mismatch" && n.Count == 1 && strings.Contains(n.Text, peer4.String())
+	}) {
+		t.Errorf("notices %+v", r.Notices)
+	}
+	if len(r.Refused) != 1 || r.Refused[0].Drop != "version-errors" || r.Refused[0].Source != peer4.String() ||
+		!strings.Contains(r.Refused[0].Text, "configure version 3") || r.Refused[0].Count != 1 {
+		t.Errorf("refused for the router: %+v", r.Refused)
+	}
+	if len(k.Refused) != 1 || k.Refused[0].Drop != "vrid-errors" || k.Refused[0].VRID != 99 || !strings.Contains(k.Refused[0].Text, "VRID 99") {
+		t.Errorf("refused on the link: %+v", k.Refused)
 	}
 }

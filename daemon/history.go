@@ -19,6 +19,7 @@ const (
 // rings and still grow follow-ups while they are the last of their router.
 type history struct {
 	seq  uint64
+	past uint64 // the last record of earlier runs
 	all  ring
 	each map[string]*ring
 }
@@ -58,6 +59,7 @@ func (h *history) load(past []Transition) {
 		h.keep(&t)
 		h.seq = max(h.seq, t.Seq)
 	}
+	h.past = h.seq
 }
 
 func (h *history) keep(t *Transition) {
@@ -82,6 +84,25 @@ func (h *history) add(r *router, fx *vrrp.Effect, late time.Duration) *Transitio
 		p := w.PeerPriority
 		t.Evidence.Peer, t.Evidence.PeerPriority = w.Peer.String(), &p
 	}
+	h.keep(t)
+	return t
+}
+
+// died notes, when a router starts, that the history of an earlier run does not
+// end with its leaving: that daemon was killed, or the machine was.
+func (h *history) died(r *router) *Transition {
+	g := h.each[r.cfg.Name]
+	if g == nil || len(g.records) == 0 {
+		return nil
+	}
+	last := g.records[len(g.records)-1]
+	if last.Seq > h.past || last.To == vrrp.Initialize.String() {
+		return nil
+	}
+	why := vrrp.Reason{Cause: vrrp.CauseDied, Priority: last.Evidence.Priority}
+	h.seq++
+	t := &Transition{Seq: h.seq, At: r.since, Router: last.Router, Term: last.Term + 1, From: last.To,
+		To: vrrp.Initialize.String(), Cause: why.Cause.String(), Reason: why.String(), Evidence: Evidence{Priority: why.Priority}}
 	h.keep(t)
 	return t
 }

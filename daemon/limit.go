@@ -1,6 +1,12 @@
 package daemon
 
-import "time"
+import (
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/backbeat-ha/backbeat/vrrp"
+)
 
 // quiet is how long a kind of message stays silent after one was logged.
 const quiet = time.Minute
@@ -23,4 +29,23 @@ func (l *limit) allow(now time.Duration) (held uint64, ok bool) {
 	held = l.count
 	l.last, l.used, l.count = now, true, 0
 	return held, true
+}
+
+// heldBack is the end of a line of which others like it were not logged.
+func heldBack(n uint64) string {
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" (and %d more like this)", n)
+}
+
+// sighting is what is kept of one kind of noticed or refused packets: how many,
+// and the last one.
+type sighting struct {
+	limit  limit
+	count  uint64
+	at     time.Duration
+	src    netip.Addr
+	vrid   uint8
+	notice vrrp.Notice
 }

@@ -25,11 +25,12 @@ type link struct {
 	sockets map[vrrp.Family]*socket
 	// What follows from level and virtual, made when first asked for.
 	fresh   bool
+	stale   bool // a router's addresses changed: others may have to look for another source
 	usable  map[vrrp.Family][]netip.Addr
 	present map[netip.Addr]bool
 
-	drops  [vrrp.NumDrops]uint64
-	limits [vrrp.NumDrops]limit
+	drops   [vrrp.NumDrops]uint64
+	refused map[vrrp.Drop]*sighting // packets that reached no router
 }
 
 // socket is the state of one family's sockets.
@@ -52,7 +53,7 @@ func (k *link) router(f vrrp.Family, vrid uint8) *router { return *k.slot(f, vri
 func (l *Loop) attach(r *router) {
 	k := l.links[r.cfg.Interface]
 	if k == nil {
-		k = &link{name: r.cfg.Interface, virtual: map[netip.Addr]int{}, sockets: map[vrrp.Family]*socket{}}
+		k = &link{name: r.cfg.Interface, virtual: map[netip.Addr]int{}, refused: map[vrrp.Drop]*sighting{}, sockets: map[vrrp.Family]*socket{}}
 		l.links[k.name] = k
 	}
 	r.link = k
@@ -108,7 +109,12 @@ func (l *Loop) onLink(now time.Duration, v actions.LinkChanged) {
 		// Deleted and made again between two looks: everything on the old one is gone.
 		l.onLink(now, actions.LinkChanged{Name: v.Name})
 	}
-	if k.index != v.Index || (k.known && k.level.MAC != v.MAC) {
+	if other := l.byIndex[v.Index]; other != nil && other != k {
+		// Renamed: the news of the new name came before that of the old one.
+		l.onLink(now, actions.LinkChanged{Name: other.name})
+	}
+	moved := k.known && k.index == v.Index && k.level.MAC != v.MAC
+	if k.index != v.Index || moved {
 		if k.index != 0 {
 			l.ports.Wire.Forget(k.index)
 			delete(l.byIndex, k.index)
@@ -128,6 +134,9 @@ func (l *Loop) onLink(now time.Duration, v actions.LinkChanged) {
 	l.listen(k)
 	for _, r := range slices.Clone(k.routers) {
 		l.evaluate(now, r)
+		if moved && r.fsm.State() == vrrp.Active {
+			l.announce(r, false) // the neighbours, and the running schedule, know the old MAC
+		}
 	}
 }
 
@@ -204,7 +213,7 @@ func (k *link) stateFor(r *router) vrrp.LinkState {
 	case !src.IsValid() && r.cfg.Spec.Family == vrrp.IPv6:
 		return vrrp.LinkState{Fault: vrrp.FaultNoPrimaryAddress, Detail: "no usable IPv6 link-local address"}
 	case !src.IsValid():
-		return vrrp.LinkState{Fault: vrrp.FaultNoPrimaryAddress, Detail: "no IPv4 address of its own"}
+		return vrrp.LinkState{Fault: vrrp.FaultNoPrimaryAddress, Detail: k.noSource()}
 	case s.err != "":
 		return vrrp.LinkState{Fault: vrrp.FaultSocket, Detail: s.err}
 	case !s.ready:
@@ -247,6 +256,16 @@ func (k *link) refresh() {
 		}
 		k.usable[f] = append(k.usable[f], addr)
 	}
+}
+
+// noSource says why an interface has no IPv4 address to send from.
+func (k *link) noSource() string {
+	for _, a := range k.level.Addresses {
+		if addr := a.Prefix.Addr(); addr.Is4() && k.virtual[addr] > 0 {
+			return fmt.Sprintf("its only IPv4 address, %s, is a virtual one: give it an address of its own, or say owner = true here", addr)
+		}
+	}
+	return "no IPv4 address of its own"
 }
 
 func faultText(name string, st vrrp.LinkState) string {

@@ -2,6 +2,7 @@ package daemon_test
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
@@ -88,7 +89,7 @@ func TestFaults(t *testing.T) {
 		{"up", level(), "backup", "", ""},
 		{"another link", actions.LinkChanged{Name: "eth9", Index: 9}, "backup", "", ""},
 		{"a stale socket", vrrp.SocketReady{Link: 99, Family: vrrp.IPv4, Err: "gone"}, "backup", "", ""},
-		{"address lost", level(addresses("10.0.0.53/24")), "initialize", "no-primary-ip-address", "no IPv4 address"},
+		{"address lost", level(addresses("10.0.0.53/24")), "initialize", "no-primary-ip-address", "10.0.0.53, is a virtual one"},
 	} {
 		if step.in != nil {
 			g.post(step.in)
@@ -99,7 +100,7 @@ func TestFaults(t *testing.T) {
 		}
 	}
 	g.wantHistory("web initialize->backup startup\nweb backup->initialize interface-down\n" +
-		"web initialize->backup startup\nweb backup->initialize no-primary-ip-address\n")
+		"web initialize->backup interface-up\nweb backup->initialize no-primary-ip-address\n")
 }
 
 // Losing the link while Active releases the addresses at once and says nothing
@@ -194,5 +195,54 @@ func TestSocketsAreShared(t *testing.T) {
 	g.reload()
 	if c := strings.Join(g.took(), "; "); !strings.Contains(c, "forget 7") {
 		t.Errorf("left the sockets open: %s", c)
+	}
+}
+
+// A renamed interface: the news of the new name may come before that of the
+// old one. Neither name may take the other's index or sockets away.
+func TestInterfaceRenamedBetweenTwoNames(t *testing.T) {
+	other := web(named("other", 2, 12), func(c *daemon.RouterConfig) { c.Interface = "eth1" })
+	g := newRig(t, web(), other).up()
+	for range 3 {
+		g.post(level(func(k *actions.LinkChanged) { k.Name = "eth1" }), actions.LinkChanged{Name: "eth0"})
+		g.post(vrrp.SocketReady{Link: eth0, Family: vrrp.IPv4})
+		if a, b := g.state("web"), g.state("other"); a != "initialize" || b != "backup" {
+			t.Fatalf("as eth1: web is %s, other is %s: %s", a, b, g.status("other").Routers[0].FaultDetail)
+		}
+		g.post(level(), actions.LinkChanged{Name: "eth1"})
+		g.post(vrrp.SocketReady{Link: eth0, Family: vrrp.IPv4})
+		if a, b := g.state("web"), g.state("other"); a != "backup" || b != "initialize" {
+			t.Fatalf("as eth0 again: web is %s, other is %s: %s", a, b, g.status("web").Routers[0].FaultDetail)
+		}
+	}
+}
+
+// Another MAC on a running Active: no transition, but the neighbours, and the
+// refresh that would go on announcing the dead one, must hear of it at once.
+func TestNewMACIsAnnounced(t *testing.T) {
+	g := newRig(t, web()).active()
+	g.took()
+	g.post(level(func(k *actions.LinkChanged) { k.MAC = [6]byte{2, 17, 34, 51, 68, 85} }))
+	calls := g.took()
+	if !slices.ContainsFunc(calls, func(c string) bool { return strings.HasPrefix(c, "announce 1.") && strings.HasSuffix(c, "once=false") }) {
+		t.Errorf("port calls %q, want an announcement", calls)
+	}
+	if got := g.state("web"); got != "active" {
+		t.Errorf("the router is %s", got)
+	}
+}
+
+// A reload that makes an address virtual which another router sends from: that
+// one looks for another source at once, not at the next change of the link.
+func TestReloadTakesAnothersSource(t *testing.T) {
+	g := newRig(t, web(), web(named("x", 2, 12)))
+	g.turn()
+	g.post(level(addresses("10.0.0.1/24", "10.0.0.2/24")), vrrp.SocketReady{Link: eth0, Family: vrrp.IPv4})
+	if src := g.status("web").Routers[0].PrimaryIPAddr; src != "10.0.0.1" {
+		t.Fatalf("sends from %s", src)
+	}
+	g.reload(web(), web(named("x", 2, 1)))
+	if src := g.status("web").Routers[0].PrimaryIPAddr; src != "10.0.0.2" {
+		t.Errorf("sends from %s, which is virtual now", src)
 	}
 }

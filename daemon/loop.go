@@ -221,19 +221,43 @@ func (l *Loop) packet(p *vrrp.Packet) {
 // refuse counts a dropped packet and tells, at a bounded rate.
 func (l *Loop) refuse(k *link, r *router, d vrrp.Drop) {
 	k.drops[d]++
-	who := k.name
+	who, seen := k.name, k.refused
 	if r != nil {
 		r.fsm.Refuse(d)
-		who = r.cfg.Name
+		if r.refused == nil {
+			r.refused = map[vrrp.Drop]*sighting{}
+		}
+		who, seen = r.cfg.Name, r.refused
 	}
+	s := seen[d]
+	if s == nil {
+		s = &sighting{}
+		seen[d] = s
+	}
+	now := l.ports.Clock.Now()
+	s.count++
+	s.at, s.src, s.vrid = now, l.datagram.Src, l.datagram.VRID
 	level := slog.LevelWarn
-	if d == vrrp.DropVRID || d == vrrp.DropOwnLooped {
+	switch {
+	case d == vrrp.DropOwnLooped:
+		level = slog.LevelDebug
+	case d == vrrp.DropVRID && s.count == 1:
+		level = slog.LevelInfo // once: it may be a neighbour, or a typing error in one of the two files
+	case d == vrrp.DropVRID:
 		level = slog.LevelDebug // other groups on a shared link are normal
 	}
-	if n, ok := k.limits[d].allow(l.ports.Clock.Now()); ok {
-		l.log(level, fmt.Sprintf("(%s) packet from %s dropped: %s", who, l.datagram.Src, d.Explain()),
-			slog.String("drop", d.String()), slog.String("interface", k.name), slog.Uint64("more", n))
+	if n, ok := s.limit.allow(now); ok {
+		l.log(level, fmt.Sprintf("(%s) packet from %s dropped: %s%s", who, l.datagram.Src, refusedText(d, s.vrid), heldBack(n)),
+			slog.String("drop", d.String()), slog.String("interface", k.name))
 	}
+}
+
+// refusedText is a drop's explanation, with the VRID where that is the point.
+func refusedText(d vrrp.Drop, vrid uint8) string {
+	if d == vrrp.DropVRID {
+		return fmt.Sprintf("VRID %d is not configured here: another group on the same link, or a typing error", vrid)
+	}
+	return d.Explain()
 }
 
 // expire lets every router whose deadline has come react.

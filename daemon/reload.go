@@ -1,6 +1,8 @@
 package daemon
 
 import (
+	"fmt"
+	"log/slog"
 	"maps"
 	"net/netip"
 	"slices"
@@ -15,7 +17,7 @@ import (
 func (l *Loop) reload(now time.Duration, cfg *Config) Plan {
 	plan := MakePlan(l.cfg, cfg)
 	if l.stopping {
-		return Plan{}
+		return Plan{Stopping: true}
 	}
 	next := make(map[string]*RouterConfig, len(cfg.Routers))
 	for i := range cfg.Routers {
@@ -33,7 +35,7 @@ func (l *Loop) reload(now time.Duration, cfg *Config) Plan {
 			}
 		case Remove, Replace:
 			if r := l.find(s.Router); r != nil {
-				l.remove(now, r)
+				l.remove(now, r, s.Change)
 			}
 		}
 		if s.Change == Add || s.Change == Replace {
@@ -69,6 +71,7 @@ func (l *Loop) adjust(now time.Duration, r *router, cfg *RouterConfig) {
 	l.claim(cfg, 1)
 	r.encoded.valid = false
 	r.hooks.Configure(cfg.Hooks)
+	l.follow(now, r, Followup{What: "reload", Note: strings.Join(differences(old, cfg), ", ")})
 	wish := r.wish
 	l.step(now, r, vrrp.Configure{Spec: cfg.Spec})
 	if r.fsm.State() == vrrp.Active && r.wish == wish && !slices.Equal(old.Addresses, cfg.Addresses) {
@@ -78,13 +81,14 @@ func (l *Loop) adjust(now time.Duration, r *router, cfg *RouterConfig) {
 		r.announceDue = true
 	}
 	l.evaluate(now, r)
+	r.link.stale, l.untidy = true, true
 	l.runHooks(r)
 }
 
 // remove makes a router step aside and go.
-func (l *Loop) remove(now time.Duration, r *router) {
+func (l *Loop) remove(now time.Duration, r *router, c Change) {
 	r.leaving = true
-	l.step(now, r, vrrp.Shutdown{Yield: true, Cause: vrrp.CauseRemoved, Detail: "reload"})
+	l.step(now, r, vrrp.Shutdown{Yield: true, Cause: vrrp.CauseRemoved, Detail: "reload: " + c.String()})
 	if r.fsm.Stopped() && !r.wishOpen {
 		l.depart(now, r)
 	}
@@ -110,6 +114,15 @@ func (l *Loop) depart(now time.Duration, r *router) {
 func (l *Loop) tidy(now time.Duration) {
 	l.untidy = false
 	l.startWaiting(now)
+	for _, k := range l.links {
+		if !k.stale {
+			continue
+		}
+		k.stale = false
+		for _, r := range slices.Clone(k.routers) {
+			l.evaluate(now, r)
+		}
+	}
 	l.watch()
 }
 
@@ -127,6 +140,10 @@ func (l *Loop) startWaiting(now time.Duration) {
 		l.routers = slices.Insert(l.routers, i, r)
 		l.attach(r)
 		l.due.add(r)
+		if t := l.history.died(r); t != nil {
+			l.ports.Journal.Transition(*t)
+			l.log(slog.LevelWarn, fmt.Sprintf("(%s) was %s when it ended: %s", r.cfg.Name, t.From, t.Reason), slog.String("router", r.cfg.Name))
+		}
 		l.evaluate(now, r)
 	}
 }

@@ -20,18 +20,18 @@ func TestMakePlan(t *testing.T) {
 		want     string
 	}{
 		{"nothing", nil, nil, "[]"},
-		{"first", nil, []daemon.RouterConfig{a, b}, "[{add a} {add b}]"},
-		{"unchanged", []daemon.RouterConfig{a, b}, []daemon.RouterConfig{a, b}, "[{keep a} {keep b}]"},
-		{"gone", []daemon.RouterConfig{a, b}, []daemon.RouterConfig{b}, "[{keep b} {remove a}]"},
-		{"renamed", []daemon.RouterConfig{a}, []daemon.RouterConfig{with(a, named("c", 1, 11))}, "[{add c} {remove a}]"},
-		{"priority", []daemon.RouterConfig{a}, []daemon.RouterConfig{with(a, priority(7))}, "[{adjust a}]"},
-		{"addresses", []daemon.RouterConfig{a}, []daemon.RouterConfig{with(a, named("a", 1, 99))}, "[{adjust a}]"},
-		{"hooks", []daemon.RouterConfig{a}, []daemon.RouterConfig{with(a, hooked("x"))}, "[{adjust a}]"},
-		{"announce", []daemon.RouterConfig{a}, []daemon.RouterConfig{with(a, func(c *daemon.RouterConfig) { c.Announce.Repeat = 9 })}, "[{adjust a}]"},
-		{"vrid", []daemon.RouterConfig{a}, []daemon.RouterConfig{with(a, named("a", 9, 11))}, "[{replace a}]"},
-		{"interface", []daemon.RouterConfig{a}, []daemon.RouterConfig{with(a, func(c *daemon.RouterConfig) { c.Interface = "eth1" })}, "[{replace a}]"},
-		{"family", []daemon.RouterConfig{a}, []daemon.RouterConfig{with(a, func(c *daemon.RouterConfig) { c.Spec.Family = vrrp.IPv6 })}, "[{replace a}]"},
-		{"all at once", []daemon.RouterConfig{a, b}, []daemon.RouterConfig{with(b, priority(1)), c}, "[{adjust b} {add c} {remove a}]"},
+		{"first", nil, []daemon.RouterConfig{a, b}, "[add a add b]"},
+		{"unchanged", []daemon.RouterConfig{a, b}, []daemon.RouterConfig{a, b}, "[keep a keep b]"},
+		{"gone", []daemon.RouterConfig{a, b}, []daemon.RouterConfig{b}, "[keep b remove a]"},
+		{"renamed", []daemon.RouterConfig{a}, []daemon.RouterConfig{with(a, named("c", 1, 11))}, "[add c remove a]"},
+		{"priority", []daemon.RouterConfig{a}, []daemon.RouterConfig{with(a, priority(7))}, "[adjust a: priority 100 -> 7]"},
+		{"addresses", []daemon.RouterConfig{a}, []daemon.RouterConfig{with(a, named("a", 1, 99))}, "[adjust a: address 10.0.0.99/24 added, address 10.0.0.11/24 removed]"},
+		{"hooks", []daemon.RouterConfig{a}, []daemon.RouterConfig{with(a, hooked("x"))}, "[adjust a: hooks]"},
+		{"announce", []daemon.RouterConfig{a}, []daemon.RouterConfig{with(a, func(c *daemon.RouterConfig) { c.Announce.Repeat = 9 })}, "[adjust a: announce]"},
+		{"vrid", []daemon.RouterConfig{a}, []daemon.RouterConfig{with(a, named("a", 9, 11))}, "[replace a: vrid 1 -> 9]"},
+		{"interface", []daemon.RouterConfig{a}, []daemon.RouterConfig{with(a, func(c *daemon.RouterConfig) { c.Interface = "eth1" })}, "[replace a: interface eth0 -> eth1]"},
+		{"family", []daemon.RouterConfig{a}, []daemon.RouterConfig{with(a, func(c *daemon.RouterConfig) { c.Spec.Family = vrrp.IPv6 })}, "[replace a: family ipv4 -> ipv6]"},
+		{"all at once", []daemon.RouterConfig{a, b}, []daemon.RouterConfig{with(b, priority(1)), c}, "[adjust b: priority 100 -> 1 add c remove a]"},
 	} {
 		plan := daemon.MakePlan(config(tt.old...), config(tt.new...))
 		if got := fmt.Sprint(plan.Steps); got != tt.want {
@@ -54,7 +54,7 @@ func TestReloadUnchanged(t *testing.T) {
 		}
 		lines, records, next := len(g.lines), len(g.records), g.next
 		g.took()
-		if plan := g.reload(web(hooked("h"))); fmt.Sprint(plan.Steps) != "[{keep web}]" {
+		if plan := g.reload(web(hooked("h"))); fmt.Sprint(plan.Steps) != "[keep web]" {
 			t.Errorf("%s: plan %v", state, plan)
 		}
 		g.wantCalls()
@@ -249,5 +249,14 @@ func TestReloadWhileWaiting(t *testing.T) {
 	g.apply()
 	if g.status("").Total != 1 || g.state("web") != "initialize" && g.state("web") != "backup" {
 		t.Errorf("after leaving and coming back: %d routers, web is %s", g.status("").Total, g.state("web"))
+	}
+}
+
+// While leaving nothing is applied, and whoever asked is told so.
+func TestReloadWhileStopping(t *testing.T) {
+	g := newRig(t, web()).active()
+	g.post(daemon.Stop{Yield: true, Detail: "SIGTERM"})
+	if plan := g.reload(web(), web(named("x", 2, 12))); !plan.Stopping || len(plan.Steps) != 0 {
+		t.Errorf("plan %+v", plan)
 	}
 }

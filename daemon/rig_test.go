@@ -58,8 +58,15 @@ type advert struct {
 }
 
 func newRig(t testing.TB, routers ...daemon.RouterConfig) *rig {
+	return newRigWith(t, nil, routers...)
+}
+
+// newRigWith has the history of an earlier run.
+func newRigWith(t testing.TB, past []daemon.Transition, routers ...daemon.RouterConfig) *rig {
 	g := &rig{t: t, now: epoch}
-	g.loop = daemon.New(config(routers...), g.ports())
+	ports := g.ports()
+	ports.Past = past
+	g.loop = daemon.New(config(routers...), ports)
 	return g
 }
 

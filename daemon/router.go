@@ -40,8 +40,9 @@ type router struct {
 	since        time.Time
 	sinceInstant time.Duration
 	record       *Transition // of the last transition
-	limits       [vrrp.NumNotices]limit
 	restoreLimit limit
+	noticed      map[vrrp.NoticeKind]*sighting // nil until something is noticed
+	refused      map[vrrp.Drop]*sighting
 	hooks        actions.Mailbox
 }
 
@@ -101,8 +102,8 @@ func (l *Loop) became(now time.Duration, r *router, fx *vrrp.Effect) {
 	r.record = l.history.add(r, fx, late)
 	l.ports.Journal.Transition(*r.record)
 	level := slog.LevelInfo
-	if occasion(fx) == actions.OnFault {
-		level = slog.LevelWarn
+	if occasion(fx) == actions.OnFault || fx.Reason.Cause == vrrp.CauseNoResponse && fx.Reason.Peer.IsValid() {
+		level = slog.LevelWarn // we are out, or the peer has died
 	}
 	l.log(level, fmt.Sprintf("(%s) %s -> %s: %s", r.cfg.Name, title(fx.From), title(fx.To), r.record.Reason),
 		slog.String("router", r.cfg.Name), slog.String("interface", r.cfg.Interface), slog.Int("vrid", int(r.cfg.Spec.VRID)),
@@ -205,12 +206,12 @@ func (l *Loop) onRestored(v actions.Restored) {
 		return
 	}
 	if v.Err != "" {
-		l.log(slog.LevelError, fmt.Sprintf("(%s) address %s was removed by %s and could not be put back: %s", r.cfg.Name, v.Address, v.Culprit, v.Err),
-			slog.String("router", r.cfg.Name), slog.Uint64("more", n))
+		l.log(slog.LevelError, fmt.Sprintf("(%s) address %s was removed by %s and could not be put back: %s%s", r.cfg.Name, v.Address, v.Culprit, v.Err, heldBack(n)),
+			slog.String("router", r.cfg.Name))
 		return
 	}
-	l.log(slog.LevelWarn, fmt.Sprintf("(%s) address %s was removed by %s; put back after %s", r.cfg.Name, v.Address, v.Culprit, v.Took.Round(time.Microsecond)),
-		slog.String("router", r.cfg.Name), slog.Uint64("more", n))
+	l.log(slog.LevelWarn, fmt.Sprintf("(%s) address %s was removed by %s; put back after %s%s", r.cfg.Name, v.Address, v.Culprit, v.Took.Round(time.Microsecond), heldBack(n)),
+		slog.String("router", r.cfg.Name))
 }
 
 // follow notes in the history what was done about the last transition.
@@ -228,13 +229,23 @@ func (l *Loop) follow(now time.Duration, r *router, f Followup) {
 
 // tell logs a notice at a bounded rate: the first at once, then one a minute.
 func (l *Loop) tell(now time.Duration, r *router, n *vrrp.Notice) {
-	more, ok := r.limits[n.Kind].allow(now)
+	if r.noticed == nil {
+		r.noticed = map[vrrp.NoticeKind]*sighting{}
+	}
+	s := r.noticed[n.Kind]
+	if s == nil {
+		s = &sighting{}
+		r.noticed[n.Kind] = s
+	}
+	s.count++
+	s.at, s.notice = now, *n
+	more, ok := s.limit.allow(now)
 	if !ok {
 		return
 	}
 	level, text := noticeText(r, n)
-	l.log(level, fmt.Sprintf("(%s) %s", r.cfg.Name, text), slog.String("router", r.cfg.Name),
-		slog.String("notice", n.Kind.String()), slog.Uint64("more", more))
+	l.log(level, fmt.Sprintf("(%s) %s%s", r.cfg.Name, text, heldBack(more)), slog.String("router", r.cfg.Name),
+		slog.String("notice", n.Kind.String()))
 }
 
 func noticeText(r *router, n *vrrp.Notice) (slog.Level, string) {

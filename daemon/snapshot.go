@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -33,7 +34,7 @@ func (l *Loop) status(now time.Duration, q StatusQuery) StatusPage {
 	}
 	for _, k := range l.links {
 		if q.Name == "" || slices.ContainsFunc(list, func(r *router) bool { return r.link == k }) {
-			page.Links = append(page.Links, l.linkStatus(k))
+			page.Links = append(page.Links, l.linkStatus(now, k))
 		}
 	}
 	slices.SortFunc(page.Links, func(a, b LinkStatus) int {
@@ -73,6 +74,12 @@ func (r *router) status(now time.Duration) RouterStatus {
 	}
 	s.ActiveDownIn, s.PreemptIn = rest(v.DownDue, now), rest(v.HoldDue, now)
 	s.Addresses = r.addresses()
+	for _, n := range r.noticed {
+		_, text := noticeText(r, &n.notice)
+		s.Notices = append(s.Notices, NoticeStatus{Name: n.notice.Kind.String(), Text: text, Count: n.count, AgoSeconds: (now - n.at).Seconds()})
+	}
+	slices.SortFunc(s.Notices, func(a, b NoticeStatus) int { return cmp.Compare(a.AgoSeconds, b.AgoSeconds) })
+	s.Refused = refusals(r.refused, now)
 	for _, h := range r.hooks.View() {
 		hs := HookStatus{Name: h.Name, Running: h.Running, Queued: h.Queued, Runs: h.Runs, Failed: h.Failed, Skipped: h.Skipped,
 			LastError: h.Err, LastTook: h.Took.Seconds(), LastOutput: h.Output}
@@ -83,6 +90,20 @@ func (r *router) status(now time.Duration) RouterStatus {
 		s.Hooks = append(s.Hooks, hs)
 	}
 	return s
+}
+
+// refusals lists sightings, newest first.
+func refusals(seen map[vrrp.Drop]*sighting, now time.Duration) []RefusedStatus {
+	var out []RefusedStatus
+	for d, v := range seen {
+		s := RefusedStatus{Drop: d.String(), Text: refusedText(d, v.vrid), Count: v.count, VRID: v.vrid, AgoSeconds: (now - v.at).Seconds()}
+		if v.src.IsValid() {
+			s.Source = v.src.String()
+		}
+		out = append(out, s)
+	}
+	slices.SortFunc(out, func(a, b RefusedStatus) int { return cmp.Compare(a.AgoSeconds, b.AgoSeconds) })
+	return out
 }
 
 // rest is the time left of a timer in seconds, or nil when it does not run.
@@ -132,7 +153,7 @@ func counters(c *vrrp.Counters) map[string]uint64 {
 	return m
 }
 
-func (l *Loop) linkStatus(k *link) LinkStatus {
+func (l *Loop) linkStatus(now time.Duration, k *link) LinkStatus {
 	s := LinkStatus{Name: k.name, Index: k.index, Up: k.index != 0 && k.level.Up, Detail: k.level.Detail}
 	if k.index == 0 {
 		s.Detail = "does not exist"
@@ -140,6 +161,7 @@ func (l *Loop) linkStatus(k *link) LinkStatus {
 		w := l.ports.Wire.Stats(k.index)
 		s.Sent, s.SendErrors, s.LastSendError, s.Received, s.KernelDrops = w.Sent, w.SendErrors, w.LastSendError, w.Received, w.KernelDrops
 	}
+	s.Refused = refusals(k.refused, now)
 	for d, n := range k.drops {
 		if n > 0 {
 			if s.Drops == nil {

@@ -63,9 +63,14 @@ type RouterStatus struct {
 	// ActiveDownIn is when Active_Down_Timer fires if nothing is heard (Backup only).
 	ActiveDownIn *float64 `json:"active_down_in_seconds,omitempty"`
 
-	Addresses []AddressStatus   `json:"addresses"`
-	Hooks     []HookStatus      `json:"hooks,omitempty"`
-	Counters  map[string]uint64 `json:"statistics"`
+	Addresses []AddressStatus `json:"addresses"`
+	// Notices are what was noticed about peers lately, newest first: one entry
+	// a kind. Readers decide by AgoSeconds what is still news.
+	Notices []NoticeStatus `json:"notices,omitempty"`
+	// Refused are the packets for this router that were not believed, one entry a kind.
+	Refused  []RefusedStatus   `json:"refused,omitempty"`
+	Hooks    []HookStatus      `json:"hooks,omitempty"`
+	Counters map[string]uint64 `json:"statistics"`
 }
 
 // ActiveStatus is the Active router as last heard.
@@ -88,6 +93,31 @@ type AddressStatus struct {
 	Present    bool   `json:"present"`
 	// Restored counts how often somebody removed it and it was put back.
 	Restored uint64 `json:"restored"`
+}
+
+// NoticeStatus is something worth telling that is no transition.
+type NoticeStatus struct {
+	// Name is the stable name ("address-list-mismatch"), Text a sentence about
+	// the last time.
+	Name  string `json:"name"`
+	Text  string `json:"text"`
+	Count uint64 `json:"count"`
+	// AgoSeconds is the time since the last one.
+	AgoSeconds float64 `json:"ago_seconds"`
+}
+
+// RefusedStatus is one kind of packets that were refused.
+type RefusedStatus struct {
+	// Drop is the stable name ("version-errors"), Text says what it means and
+	// what to look at.
+	Drop  string `json:"drop"`
+	Text  string `json:"text"`
+	Count uint64 `json:"count"`
+	// Source and VRID are those of the last one; Source is empty when the
+	// packet was too broken to tell.
+	Source     string  `json:"source,omitempty"`
+	VRID       uint8   `json:"vrid,omitempty"`
+	AgoSeconds float64 `json:"ago_seconds"`
 }
 
 // HookStatus is one hook.
@@ -116,6 +146,9 @@ type LinkStatus struct {
 	LastSendError string `json:"last_send_error,omitempty"`
 	Received      uint64 `json:"received"`
 	KernelDrops   uint64 `json:"kernel_drops"`
-	// Drops counts packets refused before they reached a router, by name.
+	// Refused are the packets that reached no router, one entry a kind: with a
+	// VRID nobody has here, or too broken to have one.
+	Refused []RefusedStatus `json:"refused,omitempty"`
+	// Drops counts all packets refused on this interface, by name.
 	Drops map[string]uint64 `json:"drops,omitempty"`
 }

@@ -31,7 +31,11 @@ func (r *Router) startup(now time.Duration, fx []Effect) []Effect {
 	if r.priority == PriorityOwner {
 		return r.enterActive(now, Reason{Cause: CauseOwnerStartup}, fx)
 	}
-	return r.enterBackup(now, now, Reason{Cause: CauseStartup, Timer: r.downInterval()}, fx)
+	cause := CauseStartup
+	if r.term > 0 {
+		cause = CauseInterfaceUp
+	}
+	return r.enterBackup(now, now, Reason{Cause: cause, Timer: r.downInterval()}, fx)
 }
 
 // enterBackup starts Active_Down_Timer from the instant from: the arrival of

@@ -24,7 +24,7 @@ func TestNamesAreDistinct(t *testing.T) {
 	}
 	distinct("drop", int(vrrp.NumDrops), func(i int) string { return vrrp.Drop(i).String() })
 	distinct("notice", int(vrrp.NumNotices), func(i int) string { return vrrp.NoticeKind(i).String() })
-	distinct("cause", int(vrrp.CauseRemoved)+1, func(i int) string { return vrrp.Cause(i).String() })
+	distinct("cause", int(vrrp.CauseDied)+1, func(i int) string { return vrrp.Cause(i).String() })
 	distinct("fault", int(vrrp.FaultPending)+1, func(i int) string { return vrrp.Fault(i).String() })
 	distinct("state", 3, func(i int) string { return vrrp.State(i).String() })
 	distinct("effect", int(vrrp.Tell)+1, func(i int) string { return vrrp.EffectKind(i).String() })
@@ -52,18 +52,20 @@ func TestReasonsAreSentences(t *testing.T) {
 	full := vrrp.Reason{Priority: 100, Peer: netip.MustParseAddr("10.0.0.3"), PeerPriority: 50, Silence: 3609375 * time.Microsecond, Timer: 609375 * time.Microsecond}
 	for cause, want := range map[vrrp.Cause]string{
 		vrrp.CauseNone:             "not started yet",
-		vrrp.CauseStartup:          "started; listening for an Active for 609.4ms",
+		vrrp.CauseStartup:          "started; listening for an Active for 609.4 ms",
 		vrrp.CauseOwnerStartup:     "started as owner of the addresses (priority 255)",
-		vrrp.CauseNoResponse:       "nothing heard from 10.0.0.3 (priority 50) for 3.6094s (Active_Down_Interval 609.4ms)",
-		vrrp.CauseResigned:         "10.0.0.3 gave up (priority 0) and nobody better took over within 609.4ms",
+		vrrp.CauseNoResponse:       "nothing heard from 10.0.0.3 (priority 50) for 3.609 s (Active_Down_Interval 609.4 ms)",
+		vrrp.CauseResigned:         "10.0.0.3 gave up (priority 0) and nobody better took over within 609.4 ms",
 		vrrp.CausePreempted:        "preempting 10.0.0.3 (priority 50) with priority 100",
-		vrrp.CausePreemptHold:      "preempting 10.0.0.3 (priority 50) with priority 100 after preempt_delay 609.4ms",
+		vrrp.CausePreemptHold:      "preempting 10.0.0.3 (priority 50) with priority 100 after preempt_delay 609.4 ms",
 		vrrp.CauseHigherPriority:   "10.0.0.3 (priority 50) is better than our priority 100",
 		vrrp.CauseHigherAddress:    "10.0.0.3 (priority 50) has our priority and the higher address",
-		vrrp.CauseReplacedInStall:  "this host did not run for 3.6094s and 10.0.0.3 (priority 50) took over meanwhile",
-		vrrp.CauseYielded:          "asked to stop; 10.0.0.3 (priority 50) has taken over",
-		vrrp.CauseNobodyTookOver:   "asked to stop; nobody took over within 609.4ms",
-		vrrp.CauseShutdown:         "asked to stop",
+		vrrp.CauseReplacedInStall:  "this host did not run for 3.609 s and 10.0.0.3 (priority 50) took over meanwhile",
+		vrrp.CauseYielded:          "stepped aside on request; 10.0.0.3 (priority 50) has taken over",
+		vrrp.CauseNobodyTookOver:   "stepped aside on request; nobody took over within 609.4 ms",
+		vrrp.CauseShutdown:         "left on request",
+		vrrp.CauseInterfaceUp:      "the interface is usable again; listening for an Active for 609.4 ms",
+		vrrp.CauseDied:             "the daemon before this one ended without leaving: killed, crashed, or the power failed",
 		vrrp.CauseInterfaceMissing: "the interface does not exist",
 		vrrp.CauseInterfaceDown:    "the interface is down",
 	} {
@@ -73,14 +75,14 @@ func TestReasonsAreSentences(t *testing.T) {
 			t.Errorf("%v:\n got %q\nwant %q", cause, got, want)
 		}
 	}
-	for c := range vrrp.CauseRemoved + 1 {
+	for c := range vrrp.CauseDied + 1 {
 		why := vrrp.Reason{Cause: c, Detail: "SIGTERM"} // no evidence at all
 		if got := why.String(); !strings.HasSuffix(got, " (SIGTERM)") || strings.Contains(got, "Cause(") || len(got) < 15 {
 			t.Errorf("%v without evidence: %q", c, got)
 		}
 	}
 	quick := vrrp.Reason{Cause: vrrp.CauseStartup, Timer: 7812500}
-	if got := quick.String(); !strings.HasSuffix(got, "7.813ms") {
+	if got := quick.String(); !strings.HasSuffix(got, "7.812 ms") {
 		t.Errorf("short times need microseconds: %q", got)
 	}
 }

@@ -107,7 +107,7 @@ type Datagram struct {
 // validation order and fills d. It allocates nothing. The family comes from
 // the socket, not from the packet.
 func ParseIP(family Family, b []byte, d *Datagram) Drop {
-	d.Family = family
+	*d = Datagram{Family: family} // nothing of the packet before
 	var ttl uint8
 	if family == IPv4 {
 		if len(b) < 20 || b[0]>>4 != 4 {

@@ -3,6 +3,7 @@ package vrrp
 import (
 	"fmt"
 	"net/netip"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -16,6 +17,8 @@ const (
 	CauseNone Cause = iota
 	// CauseStartup: the interface and the source address are usable; listen first.
 	CauseStartup
+	// CauseInterfaceUp: as CauseStartup, after a fault.
+	CauseInterfaceUp
 	// CauseOwnerStartup: as CauseStartup, for the address owner, who does not wait.
 	CauseOwnerStartup
 	// CauseNoResponse: Active_Down_Timer fired in silence.
@@ -48,6 +51,9 @@ const (
 	CauseSocket
 	// CauseRemoved: a reload removed the virtual router or changed what it is.
 	CauseRemoved
+	// CauseDied: the daemon before this one ended without leaving. The loop
+	// finds that in the history; no Router says it.
+	CauseDied
 
 	numCauses
 )
@@ -55,6 +61,7 @@ const (
 var causeNames = [numCauses]string{
 	CauseNone:             "none",
 	CauseStartup:          "startup",
+	CauseInterfaceUp:      "interface-up",
 	CauseOwnerStartup:     "owner-startup",
 	CauseNoResponse:       "no-response",
 	CauseResigned:         "active-resigned",
@@ -71,6 +78,7 @@ var causeNames = [numCauses]string{
 	CauseNoPrimaryAddress: "no-primary-ip-address",
 	CauseSocket:           "socket-error",
 	CauseRemoved:          "removed",
+	CauseDied:             "died",
 }
 
 // String returns the stable name used in JSON and in hooks.
@@ -120,6 +128,10 @@ func (r Reason) describe(b *strings.Builder) {
 		b.WriteString("not started yet")
 	case CauseStartup:
 		fmt.Fprintf(b, "started; listening for an Active for %s", short(r.Timer))
+	case CauseInterfaceUp:
+		fmt.Fprintf(b, "the interface is usable again; listening for an Active for %s", short(r.Timer))
+	case CauseDied:
+		b.WriteString("the daemon before this one ended without leaving: killed, crashed, or the power failed")
 	case CauseOwnerStartup:
 		b.WriteString("started as owner of the addresses (priority 255)")
 	case CauseNoResponse:
@@ -141,11 +153,11 @@ func (r Reason) describe(b *strings.Builder) {
 	case CauseReplacedInStall:
 		fmt.Fprintf(b, "this host did not run for %s and %s took over meanwhile", short(r.Silence), peer())
 	case CauseShutdown:
-		b.WriteString("asked to stop")
+		b.WriteString("left on request")
 	case CauseYielded:
-		fmt.Fprintf(b, "asked to stop; %s has taken over", peer())
+		fmt.Fprintf(b, "stepped aside on request; %s has taken over", peer())
 	case CauseNobodyTookOver:
-		fmt.Fprintf(b, "asked to stop; nobody took over within %s", short(r.Timer))
+		fmt.Fprintf(b, "stepped aside on request; nobody took over within %s", short(r.Timer))
 	case CauseInterfaceMissing:
 		b.WriteString("the interface does not exist")
 	case CauseInterfaceDown:
@@ -155,19 +167,30 @@ func (r Reason) describe(b *strings.Builder) {
 	case CauseSocket:
 		b.WriteString("the advertisement sockets could not be opened")
 	case CauseRemoved:
-		b.WriteString("removed or replaced by a reload")
+		b.WriteString("left on request")
 	default:
 		b.WriteString(r.Cause.String())
 	}
 }
 
-// short rounds a duration to what a person reads: microseconds below 10 ms,
-// tenths of milliseconds above.
+// short writes a duration as people read it, in one form everywhere: "3.414 s",
+// "609.4 ms", "0.41 ms".
 func short(d time.Duration) string {
-	if d < 10*time.Millisecond {
-		return d.Round(time.Microsecond).String()
+	number := func(x float64, digits int) string {
+		s := strconv.FormatFloat(x, 'f', digits, 64)
+		if strings.Contains(s, ".") {
+			s = strings.TrimRight(strings.TrimRight(s, "0"), ".")
+		}
+		return s
 	}
-	return d.Round(100 * time.Microsecond).String()
+	switch ms := float64(d) / float64(time.Millisecond); {
+	case d >= time.Second:
+		return number(d.Seconds(), 3) + " s"
+	case d >= 10*time.Millisecond:
+		return number(ms, 1) + " ms"
+	default:
+		return number(ms, 3) + " ms" // skews at short intervals differ by microseconds
+	}
 }
 
 // Fault is why a router cannot take part, as a level and not as an event: it is

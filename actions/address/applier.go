@@ -239,7 +239,9 @@ func (a *applier) finish(o *order) {
 		if h.foreign {
 			continue
 		}
-		if h.present {
+		// Also when it was stolen and we have not put it back: somebody may
+		// have, and what the ledger calls ours must not stay.
+		if h.present || a.ledger.ours(at) {
 			if err := a.kernel.remove(at.link, h.prefix); err != nil && !absent(err) {
 				o.errs.add("removing", h.prefix, explain(err, h.linkName))
 				continue // the ledger remembers it for the next start

@@ -65,8 +65,6 @@ type ledger struct {
 	damaged int
 	// failed is why the file is not as it should be; it is then written anew.
 	failed error
-	// inUse says that the file belongs to another running process.
-	inUse error
 }
 
 func newLedger(path string) *ledger {
@@ -232,9 +230,6 @@ func (l *ledger) trust(st *unix.Stat_t) error {
 
 // rewrite replaces the file by one that holds the entries and nothing else.
 func (l *ledger) rewrite() error {
-	if l.inUse != nil {
-		return l.inUse
-	}
 	dir, err := l.openDir()
 	if err != nil {
 		return err

@@ -3,7 +3,6 @@ package address
 import (
 	"fmt"
 	"net/netip"
-	"os"
 	"os/exec"
 	"strings"
 	"testing"
@@ -15,12 +14,7 @@ import (
 
 // TestMain runs the tests in user, network and mount namespaces of their own:
 // the host's interfaces are never touched and no root is needed.
-func TestMain(m *testing.M) {
-	if os.Getenv("BACKBEAT_TEST_STAY") != "" {
-		os.Exit(m.Run()) // TestStaysAWhile, in the namespaces already
-	}
-	lab.Main(lab.Options{}, m.Run)
-}
+func TestMain(m *testing.M) { lab.Main(lab.Options{}, m.Run) }
 
 // ip runs iproute2's ip.
 func ip(t *testing.T, args ...string) string {

@@ -6,14 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"os"
 	"slices"
 	"strings"
 )
-
-// ErrInUse is Sweep's error when the ledger belongs to a running process: to
-// go on would take its addresses away.
-var ErrInUse = errors.New("the ledger is in use")
 
 // Left is an address that an earlier process left behind and Sweep removed.
 type Left struct {
@@ -36,12 +31,6 @@ func (k *Keeper) Sweep(ctx context.Context) ([]Left, error) {
 	l := k.ledger
 	if l.open(); l.failed != nil {
 		return nil, l.failed
-	}
-	if pid := l.livingOwner(); pid != 0 {
-		l.entries = make(map[place]entry)
-		l.inUse = fmt.Errorf("%w: %s names process %d, which is running: stop it first", ErrInUse, l.path, pid)
-		l.failed = l.inUse
-		return nil, l.inUse
 	}
 	var errs []error
 	if l.damaged > 0 {
@@ -98,22 +87,4 @@ func (l *ledger) sweep(ctx context.Context) ([]Left, error) {
 		return cmp.Or(strings.Compare(a.LinkName, b.LinkName), a.Address.Addr().Compare(b.Address.Addr()))
 	})
 	return left, errors.Join(errs...)
-}
-
-// livingOwner returns the ID of a running process of our own name, other than
-// us, that the ledger names; 0 if there is none.
-func (l *ledger) livingOwner() int {
-	self, err := os.ReadFile("/proc/self/comm")
-	if err != nil {
-		return 0
-	}
-	for _, e := range l.entries {
-		if e.pid == os.Getpid() {
-			continue
-		}
-		if name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", e.pid)); err == nil && string(name) == string(self) {
-			return e.pid
-		}
-	}
-	return 0
 }

@@ -181,9 +181,6 @@ func (s *service) build(ctx context.Context, cfg *daemon.Config, past []daemon.T
 	for _, l := range left {
 		s.log(slog.LevelWarn, fmt.Sprintf("removed %s from %s, which an earlier backbeat (pid %d) had left behind", l.Address, l.LinkName, l.PID))
 	}
-	if errors.Is(err, address.ErrInUse) {
-		return err // going on would mean to fight the other daemon over its addresses
-	}
 	if err != nil {
 		s.log(slog.LevelError, "look for addresses left behind: "+err.Error())
 	}

@@ -1,5 +1,9 @@
 # What `make demo` runs on both of its routers, r1 and r2. One file serves both:
-# each is told its name in the environment, and node.name selects.
+# each is told its name in the environment, and node.name selects. Without that
+# variable the file is an error, so check it like this:
+#
+#     BACKBEAT_NODE=r1 backbeat check examples/demo/demo.hcl
+#     BACKBEAT_NODE=r1 backbeat check --node r1,r2 examples/demo/demo.hcl
 
 node {
   name = env("BACKBEAT_NODE")

@@ -1,5 +1,10 @@
 # The smallest configuration, the same on every host. Everything else has a
-# default; with equal priorities the host with the higher address is preferred.
+# default. The priorities are equal then, and the host with the higher address of
+# its own is preferred (`backbeat check --node fw1,fw2` warns about that); say who
+# is preferred with
+#
+#     priority = { fw1 = 150, fw2 = 100 }[node.name]
+#
 virtual_router "web" {
   interface = "eth0"
   vrid      = 61

@@ -2,7 +2,7 @@
 # /etc/backbeat/backbeat.hcl on both; they are told apart by their host names,
 # web1 and web2. Try it with
 #
-#     backbeat check --node web1 web.hcl
+#     backbeat check --node web1,web2 web.hcl
 #
 # If your hosts have other names, replace web1 and web2 below.
 

@@ -12,11 +12,12 @@ import (
 func TestFrozenBackupStaysBackup(t *testing.T) {
 	t.Parallel()
 	s := newPair(t, config(web()))
+	frozen := lab.Now()
 	s.r2.Freeze()
 	s.rest(4 * down)
 	s.r2.Thaw()
 	s.rest(2 * down)
-	if got := s.sniffer.Adverts(0, "r2"); len(got) > 0 {
+	if got := s.sniffer.Adverts(frozen, "r2"); len(got) > 0 {
 		t.Errorf("it sent %d adverts after the thaw", len(got))
 	}
 	s.state("r2", "backup")

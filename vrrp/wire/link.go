@@ -45,14 +45,37 @@ type opened struct {
 	tx     int
 }
 
-func (o *opened) close() {
+// descriptors lists what is open.
+func (o *opened) descriptors() (fds []int) {
 	if o.rx != nil {
-		unix.Close(o.rx.fd)
-		unix.Close(o.rx.join)
+		fds = append(fds, o.rx.fd, o.rx.join)
 	}
 	if o.tx >= 0 {
-		unix.Close(o.tx)
+		fds = append(fds, o.tx)
 	}
+	return fds
+}
+
+func (o *opened) close() { closeAll(o.descriptors()) }
+
+// closeAll closes descriptors. It can take seconds: leaving a multicast group
+// waits for the kernel's routing lock (RTNL), which others hold for as long as
+// they delete interfaces. So the loop never calls it, it starts it.
+func closeAll(fds []int) {
+	for _, fd := range fds {
+		unix.Close(fd)
+	}
+}
+
+// discard closes descriptors of the loop's in the background. Their last events
+// must not reach the loop any more, so they leave the epoll set first.
+func (p *Port) discard(fds ...int) {
+	for _, fd := range fds {
+		// ENOENT for those that were never watched.
+		_ = unix.EpollCtl(p.epfd, unix.EPOLL_CTL_DEL, fd, nil)
+		delete(p.socket, int32(fd))
+	}
+	go closeAll(fds)
 }
 
 // Listen opens the sockets of an interface and family in the background;
@@ -111,7 +134,7 @@ func (p *Port) adopt() {
 	for _, o := range done {
 		l := p.links[o.link]
 		if l == nil || l.wanted[o.family] != o.serial {
-			o.close() // forgotten meanwhile
+			p.discard(o.descriptors()...) // forgotten meanwhile
 			continue
 		}
 		delete(l.wanted, o.family)
@@ -119,7 +142,7 @@ func (p *Port) adopt() {
 			continue
 		}
 		if err := p.watch(o.rx.fd); err != nil {
-			o.close()
+			p.discard(o.descriptors()...)
 			continue
 		}
 		l.mac, l.rx[o.family] = o.mac, o.rx
@@ -127,7 +150,7 @@ func (p *Port) adopt() {
 		if l.tx.fd < 0 {
 			l.tx.fd = o.tx
 		} else {
-			unix.Close(o.tx)
+			p.discard(o.tx)
 		}
 	}
 }
@@ -140,12 +163,10 @@ func (p *Port) Forget(index int) {
 	}
 	delete(p.links, index)
 	for _, s := range l.rx {
-		delete(p.socket, int32(s.fd))
-		unix.Close(s.fd)
-		unix.Close(s.join)
+		p.discard(s.fd, s.join)
 	}
 	if l.tx.fd >= 0 {
-		unix.Close(l.tx.fd)
+		p.discard(l.tx.fd)
 		l.tx.fd = -1
 	}
 	l.tx.reset()
