@@ -274,3 +274,26 @@ func TestTroubleWithRestoringIsSaidOnce(t *testing.T) {
 	r.work()
 	r.expect(t, "add 2 192.0.2.1/32", "restored 1 192.0.2.1/32")
 }
+
+// While a restoration is held back somebody else puts the address back by
+// hand. It is still ours by the ledger, so it goes when it is no longer wanted.
+func TestStolenAndPutBackByOthersIsRemoved(t *testing.T) {
+	r := newRig()
+	at := placeOf(2, prefixes("192.0.2.1/32")[0])
+	r.want(1, 1, "192.0.2.1/32")
+	r.work()
+	for range 25 { // more than are restored without a pause
+		delete(r.kernel.there, at)
+		r.keeper.lost(loss{at, "somebody", r.time})
+		r.work()
+	}
+	if r.kernel.there[at] {
+		t.Fatal("the restoration was not held back: the test tests nothing")
+	}
+	r.kernel.there[at] = true // by hand
+	r.want(1, 2)
+	r.work()
+	if r.kernel.there[at] {
+		t.Error("the address stays on the host")
+	}
+}

@@ -220,6 +220,12 @@ func (s *scene) counter(name, counter string) uint64 {
 	return n
 }
 
+// logged waits for a word in a daemon's log, which is written behind everything else.
+func (s *scene) logged(n *lab.Backbeat, word string) {
+	s.t.Helper()
+	s.until(word+" in the log", func() bool { return strings.Contains(n.Log(), word) })
+}
+
 // finish is the end of every scenario.
 func (s *scene) finish() {
 	s.sniffer.Stop()
