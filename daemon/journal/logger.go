@@ -95,13 +95,26 @@ func (h *lineHandler) Handle(_ context.Context, r slog.Record) error {
 	b = appendPlain(b, r.Message)
 	b = append(b, h.attrs...)
 	r.Attrs(func(a slog.Attr) bool {
-		b = appendAttr(b, h.prefix, a)
+		if h.prefix != "" || !told(a.Key) {
+			b = appendAttr(b, h.prefix, a)
+		}
 		return true
 	})
 	b = append(b, '\n')
 	h.out.buf = b
 	_, err := h.out.w.Write(b)
 	return err
+}
+
+// told reports whether the sentence of a line says an attribute already. People
+// read it once; the JSON form has them all.
+func told(key string) bool {
+	switch key {
+	case "router", "interface", "vrid", "from", "to", "notice", "fault", "hook", "yield":
+		return true
+	default:
+		return false
+	}
 }
 
 // WithAttrs implements slog.Handler.

@@ -23,13 +23,13 @@ func TestLines(t *testing.T) {
 		l.Error("broken", "err", os.ErrNotExist)
 	}
 	for _, c := range []struct{ format, stream, want string }{
-		{"journal", "1:2", "<6>(uplink) Backup -> Active: Active_Down_Timer expired (prio 200) term=3 router=uplink\n" +
+		{"journal", "1:2", "<6>(uplink) Backup -> Active: Active_Down_Timer expired (prio 200) term=3\n" +
 			`<4>x\ny\x1b[31m\u2028ü a="b c" g.took=1s g.out="1\n2" g.n=1` + "\n" +
 			`<3>broken err="file does not exist"` + "\n"},
-		{"journal", "", "(uplink) Backup -> Active: Active_Down_Timer expired (prio 200) term=3 router=uplink\n" +
+		{"journal", "", "(uplink) Backup -> Active: Active_Down_Timer expired (prio 200) term=3\n" +
 			`x\ny\x1b[31m\u2028ü a="b c" g.took=1s g.out="1\n2" g.n=1` + "\n" +
 			`broken err="file does not exist"` + "\n"},
-		{"text", "1:2", "TIME INFO  (uplink) Backup -> Active: Active_Down_Timer expired (prio 200) term=3 router=uplink\n" +
+		{"text", "1:2", "TIME INFO  (uplink) Backup -> Active: Active_Down_Timer expired (prio 200) term=3\n" +
 			`TIME WARN  x\ny\x1b[31m\u2028ü a="b c" g.took=1s g.out="1\n2" g.n=1` + "\n" +
 			`TIME ERROR broken err="file does not exist"` + "\n"},
 	} {
