@@ -19,7 +19,22 @@ type Status struct {
 	PID     int    `json:"pid"`
 	// At is when the answer was made; "ago" and "in" fields count from it.
 	At time.Time `json:"at"`
+	// Configuration is which one is in force; nil if the daemon does not say.
+	Configuration *Configuration `json:"configuration,omitempty"`
 	daemon.StatusPage
+}
+
+// Configuration is which configuration is in force, and whether the file has
+// been refused since.
+type Configuration struct {
+	// Path is the file or directory it was read from.
+	Path string `json:"path"`
+	// AppliedAt is when the one in force was read and applied.
+	AppliedAt time.Time `json:"applied_at"`
+	// RefusedAt is the first reload since then that was refused, RefusedWhy why
+	// the last one was; without a refusal both are empty.
+	RefusedAt  *time.Time `json:"refused_at,omitempty"`
+	RefusedWhy string     `json:"refused_why,omitempty"`
 }
 
 // History answers GET /v1/history.
@@ -47,6 +62,8 @@ type PlanStep struct {
 	Router string `json:"router"`
 	// Change is keep, add, remove, adjust or replace.
 	Change string `json:"change"`
+	// Differences are what differs, for adjust and replace: "priority 150 -> 50".
+	Differences []string `json:"differences,omitempty"`
 }
 
 // Version answers GET /v1/version.
@@ -109,7 +126,7 @@ func (r ReloadResult) answer() Reload {
 		return a
 	}
 	for _, s := range r.Plan.Steps {
-		a.Plan = append(a.Plan, PlanStep{Router: s.Router, Change: s.Change.String()})
+		a.Plan = append(a.Plan, PlanStep{Router: s.Router, Change: s.Change.String(), Differences: s.Differences})
 	}
 	return a
 }

@@ -79,7 +79,7 @@ func call[T any](ctx context.Context, c *Client, method, path string, q url.Valu
 	}
 	res, err := c.http.Do(req)
 	if err != nil {
-		return nil, c.explain(err)
+		return nil, c.explain(err, method)
 	}
 	defer res.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
@@ -115,12 +115,14 @@ func decode[T any](body []byte, code int) (*T, error) {
 }
 
 // explain turns what the kernel says about the socket into what is the matter.
-func (c *Client) explain(err error) error {
+func (c *Client) explain(err error, method string) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("backbeat is not running here (no %s): systemctl start backbeat", c.path)
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return fmt.Errorf("backbeat is not running here (%s is left over from a daemon that died): systemctl start backbeat", c.path)
+	case errors.Is(err, fs.ErrPermission) && method != http.MethodGet:
+		return fmt.Errorf("not allowed to open %s: only root may change anything: try sudo", c.path)
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("not allowed to open %s: only root and members of the group %q may: try sudo, or join the group (usermod -aG %s USER) and log in again", c.path, DefaultGroup, DefaultGroup)
 	case errors.Is(err, syscall.EAGAIN), errors.Is(err, context.DeadlineExceeded):

@@ -88,26 +88,50 @@ func lookupGroup(name string) (gid uint32, ok bool) {
 func makeDir(dir string, r rules) error {
 	err := os.Mkdir(dir, dirMode)
 	switch {
-	case err == nil && r.grouped:
-		// Best effort: without the right to give it away only root reads.
-		_ = os.Chown(dir, -1, int(r.gid))
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("create the runtime directory: %w: run this as root, or choose another with --runtime-dir", err)
 	case err != nil && !errors.Is(err, fs.ErrExist):
 		return fmt.Errorf("create the runtime directory: %w", err)
 	}
+	created := err == nil
 	info, err := os.Stat(dir)
 	if err != nil {
 		return fmt.Errorf("look at the runtime directory: %w", err)
 	}
-	owner := info.Sys().(*syscall.Stat_t).Uid
+	stat := info.Sys().(*syscall.Stat_t)
+	owner := stat.Uid
 	switch {
 	case !info.IsDir():
 		return fmt.Errorf("%s is not a directory", dir)
 	case info.Mode().Perm()&0o002 != 0:
 		return fmt.Errorf("%s can be written by everybody, so anybody could pose as the daemon: use a directory of its own, like /run/backbeat", dir)
 	case owner != 0 && owner != r.own:
-		return fmt.Errorf("%s belongs to uid %d, who could pose as the daemon: it must belong to root or to uid %d", dir, owner, r.own)
+		who := "root"
+		if r.own != 0 {
+			who = fmt.Sprintf("root or to uid %d", r.own)
+		}
+		return fmt.Errorf("%s belongs to uid %d, who could pose as the daemon: it must belong to %s; another one can be chosen with --runtime-dir", dir, owner, who)
+	}
+	if created || owner == r.own {
+		admitGroup(dir, info.Mode().Perm(), stat.Gid, created, r)
 	}
 	return nil
+}
+
+// admitGroup lets the group reach the socket in a directory that is ours: a new
+// one, one that we made before the group existed, or one that the group was
+// given without the right to enter. A directory that somebody closed or gave to
+// another group on purpose stays as it is. All of it is best effort: without
+// the right to give a directory away, only root and the daemon's user read.
+func admitGroup(dir string, mode fs.FileMode, gid uint32, created bool, r rules) {
+	made := created || mode == dirMode && gid == uint32(os.Getegid())
+	if r.grouped && gid != r.gid && made && os.Chown(dir, -1, int(r.gid)) == nil {
+		gid = r.gid
+	}
+	// The umask may have taken from a new directory what the group needs.
+	if created || r.grouped && gid == r.gid && mode&0o050 != 0o050 {
+		_ = os.Chmod(dir, mode|dirMode)
+	}
 }
 
 // listen opens the socket. The caller holds the claim, so that a socket file

@@ -86,6 +86,10 @@ func (s *Server) status(w http.ResponseWriter, r *http.Request) {
 // shift the list by what it added or removed; nothing is shown twice.
 func (s *Server) collect(ctx context.Context, name string) (*Status, error) {
 	st := &Status{Schema: SchemaVersion, Version: s.opt.Version, PID: os.Getpid(), At: time.Now()}
+	if s.opt.Configuration != nil {
+		c := s.opt.Configuration()
+		st.Configuration = &c
+	}
 	// While a router is replaced, the leaving one and its successor share a name.
 	type key struct {
 		name, link, family string

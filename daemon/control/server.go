@@ -57,6 +57,9 @@ type Options struct {
 	// Reload reads the configuration anew and applies it. It may take its time
 	// and may be called from several goroutines at once.
 	Reload func(context.Context) ReloadResult
+	// Configuration tells which configuration is in force. It returns at once
+	// and may be called from several goroutines; nil if nobody knows.
+	Configuration func() Configuration
 	// Version of the daemon.
 	Version string
 	// Log takes lines about refusals and changes, from any goroutine; nil for none.
