@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: build demo test check fuzz bench install clean help
+.PHONY: build demo test check fuzz bench install uninstall clean help
 
 PREFIX  ?= /usr
 DESTDIR ?=
@@ -37,12 +37,27 @@ bench: build ## what clients lose with backbeat and with keepalived, the loop's 
 	go test -run '^$$' -bench Loop -benchmem ./daemon
 	@BACKBEAT_BINARY=$(CURDIR)/backbeat go run ./test/bench
 
-install: build ## install the binary, the unit and what it needs below DESTDIR
-	install -D -m 0755 backbeat $(DESTDIR)$(PREFIX)/sbin/backbeat
-	install -D -m 0644 packaging/backbeat.service $(DESTDIR)$(PREFIX)/lib/systemd/system/backbeat.service
+# No prerequisite: root need not have go, nor own what `make` has built. The
+# unit names the binary by its path, so PREFIX goes into it.
+install: ## install the binary, the unit, the examples below DESTDIR and PREFIX (/usr); `make` first
+	@test -x backbeat || { echo "there is no ./backbeat to install: run make first (as yourself, with go in PATH)" >&2; exit 1; }
+	install -D -m 0755 backbeat $(DESTDIR)$(PREFIX)/bin/backbeat
+	sed 's|/usr/bin/backbeat|$(PREFIX)/bin/backbeat|' packaging/backbeat.service | install -D -m 0644 /dev/stdin $(DESTDIR)$(PREFIX)/lib/systemd/system/backbeat.service
 	install -D -m 0644 packaging/sysusers.d/backbeat.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/backbeat.conf
 	install -D -m 0644 packaging/tmpfiles.d/backbeat.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/backbeat.conf
 	install -d -m 0755 $(DESTDIR)/etc/backbeat
+	test -e $(DESTDIR)/etc/default/backbeat || install -D -m 0644 packaging/backbeat.default $(DESTDIR)/etc/default/backbeat
+	for f in examples/*/*.hcl; do install -D -m 0644 "$$f" "$(DESTDIR)$(PREFIX)/share/doc/backbeat/$$f"; done
+
+uninstall: ## remove what install has put there, but no configuration and no history
+	@if test -z "$(DESTDIR)" && systemctl --quiet is-active backbeat 2>/dev/null; then \
+	  echo "backbeat is running: systemctl disable --now backbeat first" >&2; exit 1; fi
+	rm -f $(DESTDIR)$(PREFIX)/bin/backbeat $(DESTDIR)$(PREFIX)/lib/systemd/system/backbeat.service
+	rm -f $(DESTDIR)$(PREFIX)/lib/sysusers.d/backbeat.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/backbeat.conf
+	rm -rf $(DESTDIR)$(PREFIX)/share/doc/backbeat/examples
+	@for d in $(DESTDIR)$(PREFIX)/share/doc/backbeat $(DESTDIR)/etc/backbeat; do rmdir "$$d" 2>/dev/null || true; done
+	@if cmp -s packaging/backbeat.default $(DESTDIR)/etc/default/backbeat; then rm $(DESTDIR)/etc/default/backbeat; fi
+	@echo "left alone, where they are: /etc/backbeat, /etc/default/backbeat, /var/lib/backbeat, the group and the account backbeat"
 
 clean: ## remove what was built
 	rm -f backbeat

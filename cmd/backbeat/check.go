@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -52,13 +53,16 @@ With several FILEs or DIRs, one for each host, or with one of them and several
 		Example: `  backbeat check
   backbeat check /etc/backbeat/backbeat.hcl
   backbeat check --node web1,web2 web.hcl
-  backbeat check web1.hcl web2.hcl`,
+  backbeat check web1.hcl web2.hcl
+  backbeat check --node web1,web2 web1.hcl web2.hcl`,
 	}
 	output := outputFlag(c)
+	// As `run` has it, for those who type the same there and here.
+	more := c.Flags().StringArrayP("config", "c", nil, "the configuration, as for run: the same as `FILE` without -c")
 	nodes := c.Flags().StringSlice("node", nil, "take the file as the node `NAME` reads it; several names, separated by commas, are checked against each other")
 	strict := c.Flags().Bool("strict", false, "take warnings for errors")
 	c.RunE = func(_ *cobra.Command, args []string) error {
-		if len(args) == 0 {
+		if args = append(slices.Clone(*more), args...); len(args) == 0 {
 			args = []string{defaultConfig}
 		}
 		hosts, err := pairUp(args, *nodes)
@@ -111,6 +115,7 @@ func (t *tool) check(hosts []host, strict, json bool) error {
 	var cfgs []*daemon.Config
 	var from []*conf.Diagnostics
 	var all []*conf.Diagnostics
+	local := len(hosts) == 1 && hosts[0].node == "" // and not as another node reads it
 	for i := range hosts {
 		h := &hosts[i]
 		var err error
@@ -131,8 +136,11 @@ func (t *tool) check(hosts []host, strict, json bool) error {
 	case len(cfgs) > 1:
 		all = append(all, conf.CheckPair(cfgs, from))
 	case len(cfgs) == 1 && len(hosts) == 1:
-		// Only here is it known that the commands should be on this host.
+		// Only here can it be known that commands and interfaces should be on this host.
 		plain = append(plain, verifyHooks(cfgs[0], from[0])...)
+		if local {
+			plain = append(plain, t.verifyInterfaces(cfgs[0], from[0])...)
+		}
 	}
 	a.Diagnostics = plain
 	for _, d := range all {
@@ -205,21 +213,67 @@ func verifyHooks(cfg *daemon.Config, d *conf.Diagnostics) (out []conf.Diagnostic
 			}
 			w := conf.Diagnostic{Severity: "warning",
 				Summary: fmt.Sprintf("virtual_router %q: hook %q would not run", r.Name, h.Name), Detail: err.Error()}
-			if at := d.Place(r.Name); at != "" {
-				file, line, _ := cutLast(at, ":")
-				w.File = file
-				_, _ = fmt.Sscanf(line, "%d", &w.Line)
-				w.Summary += " (" + at + ")"
+			at := d.HookPlace(r.Name, h.Name)
+			if at == "" {
+				at = d.Place(r.Name)
 			}
+			locate(&w, at)
 			out = append(out, w)
 		}
 	}
 	return out
 }
 
-func cutLast(s, sep string) (before, after string, found bool) {
-	if i := strings.LastIndex(s, sep); i >= 0 {
-		return s[:i], s[i+len(sep):], true
+// maxNames is how many interfaces or routers a warning names.
+const maxNames = 12
+
+// verifyInterfaces looks for the interfaces on this host. A missing one is no
+// error, since interfaces may come and go, but most often it is a typing error.
+func (t *tool) verifyInterfaces(cfg *daemon.Config, d *conf.Diagnostics) (out []conf.Diagnostic) {
+	there, err := t.interfaces()
+	if err != nil {
+		return nil // nothing is known, so nothing is wrong
 	}
-	return s, "", false
+	users := map[string][]string{}
+	var missing []string // in the order of the configuration
+	for i := range cfg.Routers {
+		r := &cfg.Routers[i]
+		if slices.Contains(there, r.Interface) {
+			continue
+		}
+		if users[r.Interface] == nil {
+			missing = append(missing, r.Interface)
+		}
+		users[r.Interface] = append(users[r.Interface], r.Name)
+	}
+	for _, name := range missing {
+		w := conf.Diagnostic{Severity: "warning",
+			Summary: fmt.Sprintf("virtual_router %q: no interface %s on this host now", users[name][0], name),
+			Detail:  fmt.Sprintf("There are %s. The virtual router waits in Initialize until it appears.", some(there))}
+		if n := len(users[name]); n > 1 {
+			w.Detail = fmt.Sprintf("There are %s. The virtual routers %s wait in Initialize until it appears.", some(there), some(users[name]))
+		}
+		locate(&w, d.Place(users[name][0]))
+		out = append(out, w)
+	}
+	return out
+}
+
+// some is a list of names of which there may be thousands.
+func some(names []string) string {
+	if n := len(names) - maxNames; n > 1 {
+		return strings.Join(names[:maxNames], ", ") + fmt.Sprintf(" and %d more", n)
+	}
+	return strings.Join(names, ", ")
+}
+
+// locate gives a diagnostic a place, "file:line" or "" if it is not known.
+func locate(w *conf.Diagnostic, at string) {
+	i := strings.LastIndex(at, ":")
+	if i < 0 {
+		return
+	}
+	w.File = at[:i]
+	w.Line, _ = strconv.Atoi(at[i+1:])
+	w.Summary += " (" + at + ")"
 }

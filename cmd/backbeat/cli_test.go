@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -24,7 +25,8 @@ type bench struct {
 func newBench() *bench {
 	b := &bench{}
 	b.tool = &tool{out: &b.out, err: &b.err, zone: time.UTC,
-		getenv: func(string) (string, bool) { return "", false }, hostname: func() (string, error) { return "web1", nil }}
+		getenv: func(string) (string, bool) { return "", false }, hostname: func() (string, error) { return "web1", nil },
+		interfaces: func() ([]string, error) { return []string{"eth0", "lo"}, nil }}
 	return b
 }
 
@@ -100,7 +102,8 @@ func write(t *testing.T, name, text string) string {
 
 func TestExitCodes(t *testing.T) {
 	good, bad := write(t, "good.hcl", goodFile), write(t, "bad.hcl", `virtual_router "web" { vrid = 0 }`)
-	socket := serve(t, control.ReloadResult{Plan: daemon.Plan{Steps: []daemon.PlanStep{{Change: daemon.Add, Router: "web"}, {Router: "mail"}}}}, activeRouter(), backupRouter())
+	socket := serve(t, control.ReloadResult{Plan: daemon.Plan{Steps: []daemon.PlanStep{{Change: daemon.Add, Router: "web"}, {Router: "mail"},
+		{Change: daemon.Adjust, Router: "dns", Differences: []string{"priority 150 -> 50", "hooks"}}}}}, activeRouter(), backupRouter())
 	broken := serve(t, control.ReloadResult{Err: errors.New("bad.hcl has 1 error"), Text: "Error: Unusable vrid"})
 	missing := filepath.Join(t.TempDir(), "no.sock")
 	tests := []struct {
@@ -118,6 +121,7 @@ func TestExitCodes(t *testing.T) {
 		{[]string{"help", "frobnicate"}, 2, "", "backbeat: "},
 		{[]string{"completion", "bash"}, 0, "bash completion", ""},
 
+		{[]string{"--version"}, 0, "backbeat " + versionText() + " (go", ""},
 		{[]string{"version"}, 0, "backbeat " + versionText(), ""},
 		{[]string{"version", "-o", "json"}, 0, `"schema_version": 1`, ""},
 		{[]string{"version", "x"}, 2, "", "takes no arguments"},
@@ -137,14 +141,17 @@ func TestExitCodes(t *testing.T) {
 		{[]string{"history", "-n", "0"}, 2, "", "--limit must be from 1 to 10000"},
 		{[]string{"history", "-n", "many"}, 2, "", "invalid argument"},
 
-		{[]string{"reload", "--control", socket}, 0, "added     web\nreloaded, 1 unchanged\n", ""},
-		{[]string{"reload", "-o", "json", "--control", socket}, 0, `"ok": true`, ""},
+		{[]string{"reload", "--control", socket}, 0, "added     web\nadjusted  dns: priority 150 -> 50, hooks\nreloaded, 1 unchanged\n", ""},
+		{[]string{"reload", "-o", "json", "--control", socket}, 0, `"priority 150 -> 50"`, ""},
 		{[]string{"reload", "--control", broken}, 1, "", "Error: Unusable vrid\nbackbeat: nothing was changed: bad.hcl has 1 error\n"},
 		{[]string{"reload", "-o", "json", "--control", broken}, 1, `"ok": false`, ""},
 		{[]string{"reload", "web"}, 2, "", "takes no arguments"},
 
 		{[]string{"check", good}, 0, "good for node web1: 1 virtual router\n", ""},
 		{[]string{"check", good, "-o", "json"}, 0, `"ok": true`, ""},
+		{[]string{"check", "-c", good}, 0, "good for node web1: 1 virtual router\n", ""},
+		{[]string{"check", "-c", good, "--config", good}, 1, "1 error", "Two hosts are called"},
+		{[]string{"check", "-c", good + "x"}, 1, "1 error, 0 warnings", "Cannot read the configuration"},
 		{[]string{"check", bad}, 1, "error", "bad.hcl"},
 		{[]string{"check", bad, "-o", "json"}, 1, `"severity": "error"`, ""},
 		{[]string{"check", good + "x"}, 1, "1 error, 0 warnings", "Cannot read the configuration"},
@@ -201,7 +208,7 @@ func TestCheckLooksAtHooks(t *testing.T) {
 `
 	path := write(t, "h.hcl", withHook)
 	code, _, errs := newBench().run("check", path)
-	if code != 0 || !strings.Contains(errs, `hook "pager" would not run`) || !strings.Contains(errs, "h.hcl:1") {
+	if code != 0 || !strings.Contains(errs, `hook "pager" would not run`) || !strings.Contains(errs, "h.hcl:9)") {
 		t.Errorf("exit %d: %s", code, errs)
 	}
 	if code, _, _ := newBench().run("check", "--strict", path); code != 1 {
@@ -209,12 +216,48 @@ func TestCheckLooksAtHooks(t *testing.T) {
 	}
 	code, out, _ := newBench().run("check", "-o", "json", path)
 	var a checkAnswer
-	if err := json.Unmarshal([]byte(out), &a); err != nil || code != 0 || a.Warnings != 1 || a.Diagnostics[0].Line != 1 {
+	if err := json.Unmarshal([]byte(out), &a); err != nil || code != 0 || a.Warnings != 1 || a.Diagnostics[0].Line != 9 {
 		t.Errorf("exit %d, %v: %s", code, err, out)
 	}
 	// Of several hosts nobody knows here what is installed there.
 	if _, _, errs := newBench().run("check", "--node", "web1,web2", path); strings.Contains(errs, "would not run") {
 		t.Errorf("hooks of other hosts looked for here: %s", errs)
+	}
+}
+
+// An interface that this host does not have is known before the start.
+func TestCheckLooksForInterfaces(t *testing.T) {
+	two := strings.Replace(goodFile, "eth0", "eth1", 1)
+	two += strings.NewReplacer(`"web"`, `"mail"`, "61", "62", "192.0.2.10", "192.0.2.11").Replace(two)
+	path := write(t, "i.hcl", two)
+	code, out, errs := newBench().run("check", path)
+	if want := `virtual_router "mail": no interface eth1 on this host now (`; code != 0 || !strings.Contains(errs, want) ||
+		!strings.Contains(errs, "There are eth0, lo. The virtual routers mail, web wait") || !strings.Contains(out, "1 warning") {
+		t.Errorf("exit %d, %q: %s", code, out, errs)
+	}
+	// What another node has is not known here.
+	for _, args := range [][]string{{"--node", "web2", path}, {"--node", "web1,web2", path}} {
+		if _, _, errs := newBench().run(append([]string{"check"}, args...)...); strings.Contains(errs, "no interface") {
+			t.Errorf("%v: %s", args, errs)
+		}
+	}
+	b := newBench()
+	b.interfaces = func() ([]string, error) { return nil, errors.New("no netlink") }
+	if _, _, errs := b.run("check", path); errs != "" {
+		t.Errorf("nothing is known, and it says %s", errs)
+	}
+}
+
+func TestManyDifferences(t *testing.T) {
+	var many []string
+	for i := range 20 {
+		many = append(many, fmt.Sprintf("d%d", i))
+	}
+	if got, want := differences(many), ": d0, d1, d2, d3, d4, d5, d6, d7 and 12 more"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if got, want := differences(many[:9]), ": d0, d1, d2, d3, d4, d5, d6, d7, d8"; got != want {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
 

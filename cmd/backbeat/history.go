@@ -7,8 +7,11 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -46,14 +49,25 @@ newest is last. The history is kept across restarts.`,
 			return t.printJSON(h)
 		}
 		w := bufio.NewWriter(t.out)
-		printHistory(w, t.look, t.zone, h.Transitions)
+		p := &historyPrinter{look: t.look, width: t.width, zone: t.zone}
+		p.all(w, h.Transitions)
 		return failed(w.Flush())
 	}
 	return c
 }
 
-// printHistory prints transitions for people, the newest last.
-func printHistory(w io.Writer, l look, zone *time.Location, list []daemon.Transition) {
+// historyPrinter prints a history for people.
+type historyPrinter struct {
+	look
+	width int // of the terminal, 0 without one
+	zone  *time.Location
+}
+
+// line prints a line, folded where the terminal ends.
+func (p *historyPrinter) line(w io.Writer, text string) { fmt.Fprintln(w, fold(text, p.width, 6)) }
+
+// all prints transitions, the newest last.
+func (p *historyPrinter) all(w io.Writer, list []daemon.Transition) {
 	if len(list) == 0 {
 		fmt.Fprintln(w, "no transitions yet")
 		return
@@ -64,45 +78,80 @@ func printHistory(w io.Writer, l look, zone *time.Location, list []daemon.Transi
 	})
 	for i := range list {
 		t := &list[i]
-		fmt.Fprintf(w, "%s  %s  %s -> %s\n", t.At.In(zone).Format("2006-01-02 15:04:05.000 MST"), l.bold(clean(t.Router)),
-			word(t.From), l.state(t.To, word(t.To)))
-		fmt.Fprintf(w, "    %s\n", clean(t.Reason))
-		if s := evidence(&t.Evidence); s != "" {
-			fmt.Fprintf(w, "    %s\n", l.dim(s))
+		p.line(w, fmt.Sprintf("%s  %s  %s -> %s", t.At.In(p.zone).Format("2006-01-02 15:04:05.000 MST"), p.bold(clean(t.Router)),
+			word(t.From), p.state(t.To, word(t.To))))
+		p.line(w, "    "+clean(t.Reason))
+		if s := evidence(&t.Evidence, t.Reason); s != "" {
+			p.line(w, "    "+p.dim(s))
 		}
 		for _, f := range t.Followed {
 			text := followup(f)
 			if f.Error != "" {
-				text = l.red(text)
+				text = p.red(text)
 			}
-			fmt.Fprintf(w, "    %s\n", text)
+			p.line(w, "    "+text)
 		}
 	}
 }
 
-// evidence is what the decision was made on, without what the reason said in words.
-func evidence(e *daemon.Evidence) string {
-	parts := []string{fmt.Sprintf("priority %d", e.Priority)}
-	if e.Peer != "" {
-		peer := "peer " + clean(e.Peer)
+// evidence is what the decision was made on, without what the reason has said
+// already; empty if nothing is left.
+func evidence(e *daemon.Evidence, reason string) string {
+	var parts []string
+	add := func(what, measure string) {
+		if !says(reason, measure) {
+			parts = append(parts, what+" "+measure)
+		}
+	}
+	if own := strconv.Itoa(int(e.Priority)); !says(reason, "our priority "+own) && !says(reason, "with priority "+own) {
+		parts = append(parts, "priority "+own)
+	}
+	if peer := clean(e.Peer); e.Peer != "" {
+		said := says(reason, e.Peer)
 		if e.PeerPriority != nil {
+			said = said && says(reason, fmt.Sprintf("%s (priority %d)", e.Peer, *e.PeerPriority))
 			peer += fmt.Sprintf(" with priority %d", *e.PeerPriority)
 		}
-		parts = append(parts, peer)
+		if !said {
+			parts = append(parts, "peer "+peer)
+		}
 	}
 	if e.Silence > 0 {
-		parts = append(parts, "silence "+took(e.Silence))
+		add("silence", took(e.Silence))
 	}
 	if e.Timer > 0 {
-		parts = append(parts, "timer "+took(e.Timer))
+		add("timer", took(e.Timer))
 	}
 	if e.Lateness > 0 {
 		parts = append(parts, "loop "+took(e.Lateness)+" late")
 	}
-	if e.Detail != "" {
+	if e.Detail != "" && !says(reason, e.Detail) {
 		parts = append(parts, clean(e.Detail))
 	}
+	if len(parts) == 0 {
+		return ""
+	}
 	return "evidence: " + strings.Join(parts, ", ")
+}
+
+// says reports whether a sentence has the words, and not only as a part of
+// longer ones: "priority 15" is not in "priority 150".
+func says(sentence, words string) bool {
+	joins := func(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) }
+	for from := 0; ; {
+		i := strings.Index(sentence[from:], words)
+		if i < 0 {
+			return false
+		}
+		i += from
+		before, _ := utf8.DecodeLastRuneInString(sentence[:i])
+		after, _ := utf8.DecodeRuneInString(sentence[i+len(words):])
+		// "0.5 s" is not in "10.5 s", nor in "1.0.5 s".
+		if !joins(before) && before != '.' && before != ':' && !joins(after) {
+			return true
+		}
+		from = i + 1
+	}
 }
 
 // followup is one thing that was done, and how long after the transition.
@@ -112,6 +161,9 @@ func followup(f daemon.Followup) string {
 		note = " (" + clean(f.Note) + ")"
 	}
 	after, hook := took(f.After), strings.HasPrefix(f.What, "hook ")
+	if f.After >= 60 { // a reload may come days after the transition
+		after = span(time.Duration(f.After * float64(time.Second)))
+	}
 	if f.Error != "" {
 		doing := map[string]string{"addresses added": "adding the addresses", "addresses removed": "removing the addresses", "announced": "announcing"}
 		if d := doing[f.What]; d != "" {
@@ -129,6 +181,8 @@ func followup(f daemon.Followup) string {
 		return fmt.Sprintf("addresses off after %s%s", after, note)
 	case f.What == "announced":
 		return fmt.Sprintf("announced%s after %s", note, after)
+	case f.What == "reload":
+		return fmt.Sprintf("reloaded after %s%s", after, note)
 	case hook:
 		return fmt.Sprintf("%s: exit 0 in %s%s", what, took(f.Took), note)
 	default:

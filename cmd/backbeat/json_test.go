@@ -18,6 +18,7 @@ func TestJSONIsDocumented(t *testing.T) {
 	sections := documented(t)
 	for section, v := range map[string]any{
 		"Status": control.Status{}, "Loop": daemon.LoopStatus{}, "Virtual router": daemon.RouterStatus{}, "Active": daemon.ActiveStatus{},
+		"Configuration": control.Configuration{}, "Notice": daemon.NoticeStatus{}, "Refused": daemon.RefusedStatus{},
 		"Address": daemon.AddressStatus{}, "Hook": daemon.HookStatus{}, "Interface": daemon.LinkStatus{},
 		"History": control.History{}, "Transition": daemon.Transition{}, "Evidence": daemon.Evidence{}, "Follow-up": daemon.Followup{},
 		"Reload": control.Reload{}, "Plan step": control.PlanStep{}, "Diagnostic": conf.Diagnostic{},
@@ -54,6 +55,14 @@ func TestJSONIsDocumented(t *testing.T) {
 	}
 	for c := vrrp.CauseNone; !strings.HasPrefix(c.String(), "Cause("); c++ {
 		causes = append(causes, c.String())
+	}
+	var notices []string
+	for k := vrrp.NoticeNone + 1; k < vrrp.NumNotices; k++ {
+		notices = append(notices, k.String())
+	}
+	slices.Sort(notices)
+	if got := names("Notices"); !slices.Equal(got, notices) {
+		t.Errorf("docs/json.md names the notices %q, they are %q", got, notices)
 	}
 	slices.Sort(drops)
 	slices.Sort(causes)

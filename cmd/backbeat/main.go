@@ -6,7 +6,9 @@
 package main
 
 import (
+	"net"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,9 +25,12 @@ func main() {
 
 // realTool is the tool on this host and terminal.
 func realTool() *tool {
-	t := &tool{out: os.Stdout, err: os.Stderr, zone: time.Local, getenv: os.LookupEnv, hostname: shortHostname}
+	t := &tool{out: os.Stdout, err: os.Stderr, zone: time.Local, getenv: os.LookupEnv, hostname: shortHostname, interfaces: interfaceNames}
 	t.look.color = colorful(int(os.Stdout.Fd()), os.LookupEnv)
 	t.errColor = colorful(int(os.Stderr.Fd()), os.LookupEnv)
+	if w, _, err := term.GetSize(int(os.Stdout.Fd())); err == nil && w > 0 {
+		t.width = w
+	}
 	if w, _, err := term.GetSize(int(os.Stderr.Fd())); err == nil && w > 0 {
 		t.errWidth = uint(w)
 	}
@@ -45,4 +50,15 @@ func shortHostname() (string, error) {
 	h, err := os.Hostname()
 	h, _, _ = strings.Cut(h, ".")
 	return h, err
+}
+
+// interfaceNames are the network interfaces of this host, sorted.
+func interfaceNames() ([]string, error) {
+	list, err := net.Interfaces()
+	var names []string
+	for _, i := range list {
+		names = append(names, i.Name)
+	}
+	slices.Sort(names)
+	return names, err
 }

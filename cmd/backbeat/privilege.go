@@ -45,7 +45,7 @@ func missing(have uint64) error {
 	if len(names) == 0 {
 		return nil
 	}
-	return fmt.Errorf("this process lacks %s: run it as root or by its systemd unit; without root it can be tried in a namespace of its own: unshare --user --net --map-root-user backbeat run",
+	return fmt.Errorf("this process lacks %s: run it as root or by its systemd unit; without root it can be tried in a namespace and directories (DIR) of its own: unshare --user --net --map-root-user backbeat run -c FILE --runtime-dir DIR --state-dir DIR, then backbeat status --control DIR/control.sock",
 		strings.Join(names, " and "))
 }
 

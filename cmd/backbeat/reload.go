@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -65,11 +66,26 @@ func printPlan(w io.Writer, l look, steps []control.PlanStep) {
 		if text == "" {
 			text = s.Change
 		}
-		fmt.Fprintf(w, "%-9s %s\n", clean(text), l.bold(clean(s.Router)))
+		fmt.Fprintf(w, "%-9s %s%s\n", clean(text), l.bold(clean(s.Router)), differences(s.Differences))
 	}
 	if kept == len(steps) {
 		fmt.Fprintf(w, "reloaded, nothing differs (%s)\n", plural(kept, "virtual router"))
 		return
 	}
 	fmt.Fprintf(w, "reloaded, %d unchanged\n", kept)
+}
+
+// maxDifferences keeps a change of a hundred addresses readable.
+const maxDifferences = 8
+
+// differences is ": priority 150 -> 50, hooks", or nothing.
+func differences(list []string) string {
+	if len(list) == 0 {
+		return ""
+	}
+	more := ""
+	if n := len(list) - maxDifferences; n > 1 {
+		list, more = list[:maxDifferences], fmt.Sprintf(" and %d more", n)
+	}
+	return ": " + clean(strings.Join(list, ", ")) + more
 }

@@ -9,6 +9,7 @@ import (
 	"runtime/debug"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/backbeat-ha/backbeat/conf"
 	"github.com/backbeat-ha/backbeat/daemon"
@@ -31,7 +32,36 @@ type reloader struct {
 	// ended is closed when the loop has ended.
 	ended <-chan struct{}
 
-	mu sync.Mutex
+	mu sync.Mutex // one reload at a time
+
+	// Which configuration is in force is asked for while one is being read.
+	knows sync.Mutex
+	force control.Configuration
+}
+
+// applied notes that what is in the file is in force now.
+func (r *reloader) applied() {
+	r.knows.Lock()
+	defer r.knows.Unlock()
+	r.force = control.Configuration{Path: r.path, AppliedAt: time.Now()}
+}
+
+// refused notes that the file has been refused: since the first time.
+func (r *reloader) refused(why error) {
+	r.knows.Lock()
+	defer r.knows.Unlock()
+	if r.force.RefusedAt == nil {
+		now := time.Now()
+		r.force.RefusedAt = &now
+	}
+	r.force.RefusedWhy = why.Error()
+}
+
+// configuration says which one is in force. It may be called from any goroutine.
+func (r *reloader) configuration() control.Configuration {
+	r.knows.Lock()
+	defer r.knows.Unlock()
+	return r.force
 }
 
 // reload does it all and reports. A configuration with an error changes nothing.
@@ -53,6 +83,7 @@ func (r *reloader) reload(ctx context.Context) control.ReloadResult {
 func (r *reloader) try(ctx context.Context) control.ReloadResult {
 	cfg, d, err := r.load(r.path)
 	if err != nil {
+		r.refused(err)
 		return control.ReloadResult{Err: err}
 	}
 	var res control.ReloadResult
@@ -66,6 +97,7 @@ func (r *reloader) try(ctx context.Context) control.ReloadResult {
 	res.Text, res.Diagnostics = render(d)
 	if cfg == nil {
 		res.Err = fmt.Errorf("%s has %s", r.path, plural(d.Errors(), "error"))
+		r.refused(res.Err)
 		return res
 	}
 	warnHooks(r.log, cfg, d)
@@ -73,14 +105,21 @@ func (r *reloader) try(ctx context.Context) control.ReloadResult {
 	r.post(daemon.Reload{Config: cfg, Reply: reply})
 	select {
 	case res.Plan = <-reply:
+		if res.Plan.Stopping {
+			return control.ReloadResult{Err: errStopping}
+		}
 		r.tally.configure(cfg)
+		r.applied()
 	case <-r.ended:
-		res.Err = errors.New("the daemon is stopping")
+		res.Err = errStopping
 	case <-ctx.Done():
 		res.Err = errors.New("the loop has not taken the configuration yet: it is stuck, or starved of processor time")
 	}
 	return res
 }
+
+// errStopping is what a reload comes to that a stop has overtaken.
+var errStopping = errors.New("the daemon is stopping")
 
 // render gives the diagnostics for people and for programs.
 func render(d *conf.Diagnostics) (string, json.RawMessage) {

@@ -16,7 +16,7 @@ import (
 // Exit codes.
 const (
 	exitDone  = 0
-	exitNot   = 1 // it failed, or it is not so
+	exitNot   = 1 // it failed
 	exitUsage = 2
 )
 
@@ -28,11 +28,14 @@ const clientPatience = 10 * time.Second
 type tool struct {
 	out, err io.Writer
 	look     look // for out
+	width    int  // of out; 0 if it is no terminal: then lines are as long as they are
 	errColor bool
 	errWidth uint // 0 if unknown
 	zone     *time.Location
 	getenv   func(string) (string, bool)
 	hostname func() (string, error)
+	// interfaces names the network interfaces of this host.
+	interfaces func() ([]string, error)
 }
 
 // failure is an error of the work and not of the command line. Without err the
@@ -91,10 +94,12 @@ func (t *tool) root() *cobra.Command {
 holds the addresses; when it dies, falls ill or is asked to step aside, another
 takes over within the protocol's own time.
 
-Exit status: 0 done, 1 failed or not so, 2 wrong use.`,
+Exit status: 0 done, 1 failed, 2 wrong use of the command line.`,
+		Version:      thisBuild().String(),
 		SilenceUsage: true, SilenceErrors: true,
 		RunE: func(*cobra.Command, []string) error { return errNoVerb },
 	}
+	root.SetVersionTemplate("{{.Version}}\n")
 	root.SetOut(t.out)
 	root.SetErr(t.err)
 	root.SetHelpCommand(&cobra.Command{

@@ -160,8 +160,12 @@ func TestLife(t *testing.T) {
 	if err != nil || r.OK || r.Text == "" {
 		t.Errorf("reload of a bad file: %+v, %v", r, err)
 	}
-	if st, err := c.Status(t.Context(), ""); err != nil || len(st.Routers) != 2 {
+	st, err = c.Status(t.Context(), "")
+	if err != nil || len(st.Routers) != 2 {
 		t.Errorf("after a bad file: %+v, %v", st, err)
+	}
+	if f := st.Configuration; f == nil || f.Path != config || f.RefusedAt == nil || f.RefusedAt.Before(f.AppliedAt) || !strings.Contains(f.RefusedWhy, "error") {
+		t.Errorf("after a bad file the configuration in force is %+v", f)
 	}
 
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {

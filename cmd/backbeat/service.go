@@ -27,7 +27,7 @@ import (
 
 const (
 	// minProcs leaves the loop a processor of Go's to come back to while others
-	// compute: with two, two busy goroutines cost it 150 ms (ecosystem.md 3.2).
+	// compute: with two, two busy goroutines cost it 150 ms.
 	minProcs = 4
 	// hookPatience is how long hooks may go on after the last router has left.
 	hookPatience = 5 * time.Second
@@ -88,6 +88,7 @@ func (s *service) live(ctx context.Context, cfg *daemon.Config, d *conf.Diagnost
 	s.control = control.New(control.Options{
 		Path: s.opt.control, Lock: filepath.Join(s.opt.runtimeDir, "backbeat.lock"), Version: versionText(),
 		Post: s.post, Log: s.log, Reload: func(ctx context.Context) control.ReloadResult { return s.reloader.reload(ctx) },
+		Configuration: func() control.Configuration { return s.reloader.configuration() },
 	})
 	if err := s.control.Open(); err != nil {
 		return err
@@ -169,7 +170,8 @@ func (s *service) greet(cfg *daemon.Config, d *conf.Diagnostics) {
 	if least.Seconds() < shortInterval {
 		lvl = slog.LevelWarn
 	}
-	s.log(lvl, fmt.Sprintf("not scheduled in real time: good for intervals from 100ms up, and the shortest is %s; the systemd unit has CPUSchedulingPolicy=rr", least))
+	s.log(lvl, fmt.Sprintf("not scheduled in real time: good for intervals from %s up, and the shortest is %s; the systemd unit has CPUSchedulingPolicy=rr",
+		took(shortInterval), took(least.Seconds())))
 }
 
 // build makes the parts. None of them has done anything yet, but for addresses
@@ -197,6 +199,7 @@ func (s *service) build(ctx context.Context, cfg *daemon.Config, past []daemon.T
 	s.notifier = newNotifier(s.post, s.tally)
 	s.reloader = &reloader{path: s.opt.config, post: s.post, log: s.log, notify: s.notifier, tally: s.tally, ended: s.ended,
 		load: func(path string) (*daemon.Config, *conf.Diagnostics, error) { return s.tool.load(path, "") }}
+	s.reloader.applied()
 	return nil
 }
 

@@ -24,7 +24,7 @@ func TestMissingCapabilities(t *testing.T) {
 		want []string
 	}{
 		{raw | admin, nil},
-		{admin, []string{"lacks CAP_NET_RAW (to send and receive advertisements): run it as root", "unshare"}},
+		{admin, []string{"lacks CAP_NET_RAW (to send and receive advertisements): run it as root", "unshare --user --net --map-root-user backbeat run -c FILE --runtime-dir DIR --state-dir DIR"}},
 		{raw, []string{"lacks CAP_NET_ADMIN"}},
 		{0, []string{"CAP_NET_RAW", " and CAP_NET_ADMIN"}},
 	} {
@@ -189,6 +189,9 @@ func TestReloadApplies(t *testing.T) {
 	if got := strings.Join(*sent, " "); got != "RELOADING=1 READY=1" {
 		t.Errorf("systemd heard %q", got)
 	}
+	if c := r.configuration(); c.Path != "web.hcl" || c.AppliedAt.IsZero() || c.RefusedAt != nil {
+		t.Errorf("in force: %+v", c)
+	}
 	if got := r.tally.summary(); got != "1 virtual router: 1 initialize" {
 		t.Errorf("tally %q", got)
 	}
@@ -207,6 +210,44 @@ func TestReloadRefusesBadFile(t *testing.T) {
 	}
 	if got := strings.Join(*sent, " "); got != "RELOADING=1 READY=1" {
 		t.Errorf("systemd heard %q", got)
+	}
+}
+
+// After a refused reload it is known since when, until one is applied.
+func TestRefusalIsKept(t *testing.T) {
+	j := &lines{}
+	r, _ := newReloader(j, goodFile, func(in daemon.Input) {
+		q := in.(daemon.Reload)
+		q.Reply <- daemon.MakePlan(config("web"), q.Config)
+	})
+	r.applied()
+	before := r.configuration()
+	good := r.load
+	r.load = func(string) (*daemon.Config, *conf.Diagnostics, error) { return nil, nil, errors.New("gone") }
+	r.reload(t.Context())
+	first := r.configuration()
+	if first.RefusedAt == nil || first.RefusedWhy != "gone" || first.AppliedAt != before.AppliedAt {
+		t.Errorf("after a refusal: %+v", first)
+	}
+	r.load = func(string) (*daemon.Config, *conf.Diagnostics, error) { return nil, nil, errors.New("still gone") }
+	r.reload(t.Context())
+	if c := r.configuration(); *c.RefusedAt != *first.RefusedAt || c.RefusedWhy != "still gone" {
+		t.Errorf("after two: %+v, the first %+v", c, first)
+	}
+	r.load = good
+	if res := r.reload(t.Context()); res.Err != nil {
+		t.Fatal(res.Err)
+	}
+	if c := r.configuration(); c.RefusedAt != nil || c.RefusedWhy != "" || c.AppliedAt.Before(before.AppliedAt) {
+		t.Errorf("after a good one: %+v", c)
+	}
+	// A stop that overtakes a reload is not the file's fault.
+	r.post = func(in daemon.Input) { in.(daemon.Reload).Reply <- daemon.Plan{Stopping: true} }
+	if res := r.reload(t.Context()); !errors.Is(res.Err, errStopping) {
+		t.Errorf("while stopping: %v", res.Err)
+	}
+	if c := r.configuration(); c.RefusedAt != nil {
+		t.Errorf("after a stop: %+v", c)
 	}
 }
 

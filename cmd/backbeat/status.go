@@ -5,6 +5,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -13,6 +15,7 @@ import (
 
 	"github.com/backbeat-ha/backbeat/daemon"
 	"github.com/backbeat-ha/backbeat/daemon/control"
+	"github.com/backbeat-ha/backbeat/vrrp"
 )
 
 func (t *tool) statusVerb() *cobra.Command {
@@ -39,7 +42,7 @@ NAME everything about one of them. What needs attention comes first, marked "!".
 		if output.json() {
 			return t.printJSON(st)
 		}
-		p := &statusPrinter{look: t.look, zone: t.zone, st: st, now: st.At, tool: versionText()}
+		p := &statusPrinter{look: t.look, width: t.width, zone: t.zone, st: st, now: st.At, tool: versionText()}
 		w := bufio.NewWriter(t.out)
 		if name == "" {
 			p.all(w)
@@ -54,10 +57,11 @@ NAME everything about one of them. What needs attention comes first, marked "!".
 // statusPrinter prints a status for people. It reads no clock: now is an argument.
 type statusPrinter struct {
 	look
-	zone *time.Location
-	st   *control.Status
-	now  time.Time
-	tool string // version of the tool
+	width int // of the terminal, 0 without one
+	zone  *time.Location
+	st    *control.Status
+	now   time.Time
+	tool  string // version of the tool
 }
 
 // all prints every router in one table.
@@ -68,6 +72,32 @@ func (p *statusPrinter) all(w io.Writer) {
 		fmt.Fprintln(w, "no virtual routers")
 		return
 	}
+	table := p.table()
+	fmt.Fprintln(w, table.lines[0])
+	for i, l := range table.lines[1:] {
+		r := &p.st.Routers[i]
+		fmt.Fprintln(w, l)
+		if table.rest != nil {
+			p.line(w, table.rest(r), 4)
+		}
+		p.line(w, p.dim("  why: "+p.why(r)), 4)
+	}
+}
+
+// line prints a line, folded where the terminal ends.
+func (p *statusPrinter) line(w io.Writer, text string, indent int) {
+	fmt.Fprintln(w, fold(text, p.width, indent))
+}
+
+// table is the routers one in a row, and what had no room in it.
+type table struct {
+	lines []string
+	rest  func(r *daemon.RouterStatus) string // nil if everything is in the row
+}
+
+// table lays the routers out. What a narrow terminal has no room for goes below
+// each row, from the right.
+func (p *statusPrinter) table() table {
 	rows := [][]cell{{{text: "NAME"}, {text: "STATE"}, {text: "FOR"}, {text: "PRIO", right: true}, {text: "ACTIVE"},
 		{text: "INTERFACE"}, {text: "VRID", right: true}, {text: "ADDRESSES"}}}
 	for i := range rows[0] {
@@ -76,12 +106,30 @@ func (p *statusPrinter) all(w io.Writer) {
 	for i := range p.st.Routers {
 		rows = append(rows, p.row(&p.st.Routers[i]))
 	}
-	lines := columns(rows)
-	fmt.Fprintln(w, lines[0])
-	for i, l := range lines[1:] {
-		fmt.Fprintln(w, l)
-		fmt.Fprintln(w, p.dim("  why: "+why(&p.st.Routers[i])))
+	for _, t := range []struct {
+		columns int
+		rest    func(r *daemon.RouterStatus) string
+	}{
+		{len(rows[0]), nil},
+		{len(rows[0]) - 1, func(r *daemon.RouterStatus) string { return "  addresses: " + shortList(r.Addresses) }},
+		{len(rows[0]) - 3, func(r *daemon.RouterStatus) string {
+			return fmt.Sprintf("  on %s, VRID %d: %s", clean(r.Interface), r.VRID, shortList(r.Addresses))
+		}},
+		{len(rows[0]) - 4, func(r *daemon.RouterStatus) string {
+			return fmt.Sprintf("  on %s, VRID %d, Active: %s: %s", clean(r.Interface), r.VRID, holder(r), shortList(r.Addresses))
+		}},
+	} {
+		cut := make([][]cell, len(rows))
+		for i := range rows {
+			cut[i] = rows[i][:t.columns]
+		}
+		lines := columns(cut)
+		fits := p.width == 0 || !slices.ContainsFunc(lines, func(l string) bool { return visible(l) > p.width })
+		if last := t.columns == len(rows[0])-4; fits || last {
+			return table{lines, t.rest}
+		}
 	}
+	panic("backbeat: no layout of the table is the last one")
 }
 
 // head is the line about the node and the daemon.
@@ -94,7 +142,7 @@ func (p *statusPrinter) head(w io.Writer) {
 	if n := len(p.st.Routers); n > 0 {
 		parts = append(parts, summary(n, count))
 	}
-	fmt.Fprintln(w, strings.Join(parts, " · "))
+	p.line(w, strings.Join(parts, " · "), 2)
 	fmt.Fprintln(w)
 }
 
@@ -114,15 +162,19 @@ func summary(total int, count map[string]int) string {
 }
 
 func (p *statusPrinter) warn(w io.Writer) {
-	list := warnings(p.st, p.tool)
+	list := p.warnings()
 	for i, s := range list {
 		if i == maxWarnings && len(list) > maxWarnings+1 {
-			fmt.Fprintln(w, p.yellow(fmt.Sprintf("! and %d more; see --output json", len(list)-i)))
+			p.line(w, p.yellow(fmt.Sprintf("! and %d more; see --output json", len(list)-i)), 2)
 			break
 		}
-		fmt.Fprintln(w, p.yellow("! "+s))
+		p.line(w, p.yellow("! "+s), 2)
 	}
-	if len(list) > 0 {
+	notes := notes(p.st)
+	for _, s := range notes {
+		p.line(w, "note: "+s, 2)
+	}
+	if len(list)+len(notes) > 0 {
 		fmt.Fprintln(w)
 	}
 }
@@ -144,12 +196,60 @@ func (p *statusPrinter) row(r *daemon.RouterStatus) []cell {
 	}
 }
 
-// why is the reason of the last transition, or what keeps it from the first one.
-func why(r *daemon.RouterStatus) string {
+// why says why the state is what it is: what keeps the router out of the
+// election, what a Backup hears now, or else the reason of the last transition.
+func (p *statusPrinter) why(r *daemon.RouterStatus) string {
 	if r.Fault != "" {
 		return faultText(r)
 	}
+	if s := hears(r); s != "" {
+		return s
+	}
 	return clean(r.Reason)
+}
+
+// hears says how a Backup stands to the Active it hears; empty if there is none.
+func hears(r *daemon.RouterStatus) string {
+	a := r.Active
+	if r.State != vrrp.Backup.String() || a == nil || a.Self {
+		return ""
+	}
+	who, after := fmt.Sprintf("%s (priority %d)", clean(a.Address), a.Priority), ""
+	if r.ActiveDownIn != nil {
+		after = " in " + rest(*r.ActiveDownIn)
+	}
+	switch eff := r.EffectivePriority; {
+	case a.Priority == vrrp.PriorityStop:
+		return fmt.Sprintf("%s gave up (priority 0); we take over%s unless somebody better does", clean(a.Address), after)
+	case a.HeardAgo > silent*max(a.Interval, r.ActiveAdverInterval):
+		return fmt.Sprintf("%s is silent for %s; we take over%s", who, rest(a.HeardAgo), after)
+	case a.Priority > eff:
+		return fmt.Sprintf("%s is Active and better than our %d", who, eff)
+	case a.Priority == eff:
+		return fmt.Sprintf("%s is Active and as good as our %d", who, eff)
+	case !r.Preempt:
+		return fmt.Sprintf("%s is Active and worse than our %d; preempt = false", who, eff)
+	case r.PreemptIn != nil:
+		return fmt.Sprintf("%s is Active and worse than our %d; we take over in %s (preempt_delay)", who, eff, rest(*r.PreemptIn))
+	default:
+		return fmt.Sprintf("%s is Active and worse than our %d; we take over%s", who, eff, after)
+	}
+}
+
+// silent is how many intervals without an advertisement are worth a word: one
+// may be late or lost.
+const silent = 1.9
+
+// rest is a time that runs, for a glance: whole seconds where there are many.
+func rest(seconds float64) string {
+	switch {
+	case seconds >= 60:
+		return span(time.Duration(seconds * float64(time.Second)))
+	case seconds >= 10:
+		return took(math.Ceil(seconds))
+	default:
+		return took(math.Round(seconds*1000) / 1000)
+	}
 }
 
 // priority is the effective one, and the configured one where they differ.

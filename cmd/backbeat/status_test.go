@@ -20,7 +20,7 @@ func ptr[T any](v T) *T { return &v }
 func activeRouter() daemon.RouterStatus {
 	return daemon.RouterStatus{
 		Name: "web", Interface: "eth0", VRID: 61, Family: "ipv4", State: "active", Since: noon().Add(-2*time.Hour - 5*time.Minute),
-		Cause: "no-response", Reason: "no Active heard for 3.4141s since startup (Active_Down_Interval 3.4141s)", Term: 2,
+		Cause: "no-response", Reason: "no Active heard for 3.414 s since startup (Active_Down_Interval 3.414 s)", Term: 2,
 		Priority: 150, EffectivePriority: 150, Preempt: true, Checksum: "auto", ChecksumSent: "rfc5798", PrimaryIPAddr: "192.168.122.11",
 		Active:                &daemon.ActiveStatus{Self: true, Address: "192.168.122.11", Priority: 150, Interval: 1},
 		AdvertisementInterval: 1, ActiveAdverInterval: 1, SkewTime: 0.4140625, ActiveDownInterval: 3.4140625,
@@ -38,7 +38,7 @@ func activeRouter() daemon.RouterStatus {
 func backupRouter() daemon.RouterStatus {
 	return daemon.RouterStatus{
 		Name: "mail", Interface: "eth0", VRID: 62, Family: "ipv4", State: "backup", Since: noon().Add(-40 * time.Second),
-		Cause: "startup", Reason: "started; listening for an Active for 3.4141s", Term: 1,
+		Cause: "startup", Reason: "started; listening for an Active for 3.414 s", Term: 1,
 		Priority: 150, EffectivePriority: 30, Preempt: true, PreemptDelay: 30, PreemptIn: ptr(12.3), Checksum: "rfc9568", ChecksumSent: "rfc9568",
 		PrimaryIPAddr:         "192.168.122.11",
 		Active:                &daemon.ActiveStatus{Address: "192.168.122.12", Priority: 100, Interval: 0.05, Checksum: "rfc5798", HeardAgo: 0.031},
@@ -62,6 +62,18 @@ func troubledRouter() daemon.RouterStatus {
 				LastOutput: "connecting\nevil \x1b[2Jnot found\n"},
 			{Name: "mail"},
 		},
+		Notices: []daemon.NoticeStatus{
+			{Name: "owner-conflict", Text: "fe80::2 (priority 255) claims to own the addresses as we do; only one router may have priority 255", Count: 2, AgoSeconds: 5},
+			{Name: "duplicate-source", Text: "another host sends from our own address fe80::1: duplicate IP address on eth1", Count: 1, AgoSeconds: 8},
+			{Name: "interval-mismatch", Text: "long corrected", Count: 9, AgoSeconds: 61},
+			{Name: "resumed", Text: "no warning", Count: 1, AgoSeconds: 1},
+		},
+		Refused: []daemon.RefusedStatus{
+			{Drop: "version-errors", Text: "another VRRP version: configure version 3 on the peer", Count: 12, Source: "fe80::2", VRID: 63, AgoSeconds: 0.4},
+			{Drop: "duplicate-source", Text: "said by the notice", Count: 1, Source: "fe80::1", AgoSeconds: 8},
+			{Drop: "checksum-errors", Text: "long corrected", Count: 3, Source: "fe80::2", AgoSeconds: 3600},
+			{Drop: "initialize-ignored", Text: "normal", Count: 3, Source: "fe80::2", AgoSeconds: 1},
+		},
 		Counters: map[string]uint64{"advertisement-sent": 1, "advertisement-rcvd": 0, "active-transitions": 4, "owner-conflicts": 2},
 	}
 }
@@ -70,13 +82,17 @@ func answer(routers ...daemon.RouterStatus) *control.Status {
 	return &control.Status{Schema: 1, Version: "1.2.3", PID: 812, At: noon(), StatusPage: daemon.StatusPage{
 		Node: "web1", Since: noon().Add(-50 * time.Hour), Routers: routers,
 		Links: []daemon.LinkStatus{
-			{Name: "eth0", Index: 2, Up: true, Sent: 7500, Received: 802, Drops: map[string]uint64{"vrid-errors": 7}},
+			{Name: "eth0", Index: 2, Up: true, Sent: 7500, Received: 802, Drops: map[string]uint64{"vrid-errors": 7},
+				Refused: []daemon.RefusedStatus{{Drop: "vrid-errors", Text: "VRID 9 is not configured here", Count: 7, Source: "192.168.122.12", VRID: 9, AgoSeconds: 1},
+					{Drop: "incomplete-packets", Text: "not a complete, unfragmented VRRP packet", Count: 1, AgoSeconds: 20}}},
 			{Name: "eth1", Index: 3, Detail: "no carrier", Sent: 1, SendErrors: 4, LastSendError: "network is down", KernelDrops: 1},
 		}}}
 }
 
-func printed(st *control.Status, one bool) []byte {
-	p := &statusPrinter{zone: time.UTC, st: st, now: st.At, tool: "1.2.3"}
+func printed(st *control.Status, one bool) []byte { return printedIn(0, st, one) }
+
+func printedIn(width int, st *control.Status, one bool) []byte {
+	p := &statusPrinter{width: width, zone: time.UTC, st: st, now: st.At, tool: "1.2.3"}
 	var b bytes.Buffer
 	if one {
 		p.one(&b)
@@ -89,13 +105,21 @@ func printed(st *control.Status, one bool) []byte {
 func TestStatusText(t *testing.T) {
 	all := answer(backupRouter(), troubledRouter(), activeRouter())
 	all.Loop = daemon.LoopStatus{Stalls: 1, WorstLateness: 0.212, LogDropped: 9}
+	refused := noon().Add(-90 * time.Second)
+	all.Configuration = &control.Configuration{Path: "/etc/backbeat/backbeat.hcl", AppliedAt: noon().Add(-50 * time.Hour), RefusedAt: &refused,
+		RefusedWhy: "/etc/backbeat/backbeat.hcl has 1 error"}
 	golden(t, "status-all.golden", printed(all, false))
+	golden(t, "status-all-80.golden", printedIn(80, all, false))
+	golden(t, "status-all-60.golden", printedIn(60, all, false))
 
 	calm := answer(activeRouter())
 	calm.Links = calm.Links[:1]
+	calm.Links[0].Refused = calm.Links[0].Refused[:1]
 	calm.Routers[0].Addresses[0].Restored = 0
 	golden(t, "status-calm.golden", printed(calm, false))
-	golden(t, "status-none.golden", printed(answer(), false))
+	none := answer()
+	none.Loop = all.Loop
+	golden(t, "status-none.golden", printed(none, false))
 	for _, r := range all.Routers {
 		st := answer(r)
 		if r.Interface == "eth0" {
@@ -104,6 +128,90 @@ func TestStatusText(t *testing.T) {
 			st.Links = st.Links[1:]
 		}
 		golden(t, "status-"+r.Name+".golden", printed(st, true))
+		if r.Name == "mail" {
+			golden(t, "status-mail-80.golden", printedIn(80, st, true))
+		}
+	}
+}
+
+// Nothing is wider than the terminal, unless it is one word.
+func TestStatusFitsTheTerminal(t *testing.T) {
+	all := answer(backupRouter(), troubledRouter(), activeRouter())
+	all.Routers[0].Active.Address, all.Routers[0].Interface = "fe80::5054:ff:fe12:3456", "enp0s31f6.100"
+	for width := 60; width < 200; width++ {
+		for _, one := range []bool{false, true} {
+			for _, l := range strings.Split(string(printedIn(width, all, one)), "\n") {
+				if visible(l) > width {
+					t.Errorf("width %d: %q has %d", width, l, visible(l))
+				}
+			}
+		}
+	}
+}
+
+// What a Backup hears now says more than how it became one.
+func TestWhyBackup(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		change func(r *daemon.RouterStatus)
+		want   string
+	}{
+		{"better", func(r *daemon.RouterStatus) { r.Active.Priority = 200 }, "192.0.2.1 (priority 200) is Active and better than our 150"},
+		{"equal", func(r *daemon.RouterStatus) { r.Active.Priority = 150 }, "192.0.2.1 (priority 150) is Active and as good as our 150"},
+		{"worse, delayed", func(r *daemon.RouterStatus) { r.PreemptIn = ptr(23.4) },
+			"192.0.2.1 (priority 100) is Active and worse than our 150; we take over in 24 s (preempt_delay)"},
+		{"worse, at once", func(r *daemon.RouterStatus) {}, "192.0.2.1 (priority 100) is Active and worse than our 150; we take over in 3.1 s"},
+		{"worse, left alone", func(r *daemon.RouterStatus) { r.Preempt = false },
+			"192.0.2.1 (priority 100) is Active and worse than our 150; preempt = false"},
+		{"silent", func(r *daemon.RouterStatus) { r.Active.HeardAgo, r.ActiveDownIn = 2.5, ptr(0.9) },
+			"192.0.2.1 (priority 100) is silent for 2.5 s; we take over in 900 ms"},
+		{"resigned", func(r *daemon.RouterStatus) { r.Active.Priority, r.ActiveDownIn = 0, ptr(0.4) },
+			"192.0.2.1 gave up (priority 0); we take over in 400 ms unless somebody better does"},
+		{"nobody", func(r *daemon.RouterStatus) { r.Active = nil }, "started; listening"},
+		{"fault", func(r *daemon.RouterStatus) { r.Fault, r.FaultDetail = "interface-down", "eth0 is down" }, "eth0 is down"},
+	} {
+		r := daemon.RouterStatus{Name: "web", State: "backup", Reason: "started; listening", Priority: 150, EffectivePriority: 150, Preempt: true,
+			ActiveAdverInterval: 1, ActiveDownIn: ptr(3.1), Active: &daemon.ActiveStatus{Address: "192.0.2.1", Priority: 100, Interval: 1, HeardAgo: 0.3}}
+		tt.change(&r)
+		if got := (&statusPrinter{}).why(&r); got != tt.want {
+			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
+		}
+	}
+}
+
+// Another VRID on the link is normal, unless we are alone beside it.
+func TestForeignVRID(t *testing.T) {
+	text := func(change func(st *control.Status)) string {
+		st := answer(activeRouter())
+		st.Routers[0].Counters["advertisement-rcvd"] = 0
+		change(st)
+		return string(printed(st, false))
+	}
+	const want = "note: eth0 carries VRID 9 from 192.168.122.12, which is not configured here, and web (VRID 61) has never heard a peer"
+	if got := text(func(*control.Status) {}); !strings.Contains(got, want) {
+		t.Errorf("not said:\n%s", got)
+	}
+	for name, change := range map[string]func(st *control.Status){
+		"heard a peer":      func(st *control.Status) { st.Routers[0].Counters["advertisement-rcvd"] = 1 },
+		"not Active":        func(st *control.Status) { st.Routers[0].State = "backup" },
+		"another interface": func(st *control.Status) { st.Routers[0].Interface = "eth1" },
+		"long ago":          func(st *control.Status) { st.Links[0].Refused[0].AgoSeconds = 61 },
+	} {
+		if got := text(change); strings.Contains(got, "note:") {
+			t.Errorf("%s, and it says\n%s", name, got)
+		}
+	}
+}
+
+func TestLatenessIsSaid(t *testing.T) {
+	st := answer(activeRouter(), backupRouter())
+	st.Loop.WorstLateness = 0.99
+	if text := string(printed(st, false)); strings.Contains(text, "loop") {
+		t.Errorf("within the interval, and it says\n%s", text)
+	}
+	st.Loop.WorstLateness = 2.75
+	if text := string(printed(st, false)); !strings.Contains(text, "! the daemon's loop was up to 2.75 s late, more than the shortest interval (1 s)") {
+		t.Errorf("not said:\n%s", text)
 	}
 }
 
@@ -142,8 +250,15 @@ func TestStatusIsHarmless(t *testing.T) {
 	r.Checksum, r.ChecksumSent, r.PrimaryIPAddr, r.State = evil, evil, evil, evil
 	r.Counters = map[string]uint64{evil: 1}
 	st := answer(r)
+	r.Notices[0].Text, r.Refused[0].Text, r.Refused[0].Source = evil, evil, evil
+	st.Routers = []daemon.RouterStatus{r, activeRouter(), backupRouter()}
+	st.Routers[1].Counters["advertisement-rcvd"], st.Routers[1].Name, st.Routers[1].Interface = 0, evil, evil
+	st.Routers[2].Active.Address, st.Routers[2].Reason = evil, evil
+	refused := noon()
+	st.Configuration = &control.Configuration{Path: evil, RefusedAt: &refused, RefusedWhy: evil}
 	st.Node, st.Version = evil, evil
-	st.Links[0] = daemon.LinkStatus{Name: evil, Detail: evil, SendErrors: 1, LastSendError: evil, Drops: map[string]uint64{evil: 1}}
+	st.Links[0] = daemon.LinkStatus{Name: evil, Detail: evil, SendErrors: 1, LastSendError: evil, Drops: map[string]uint64{evil: 1},
+		Refused: []daemon.RefusedStatus{{Drop: "vrid-errors", Source: evil}, {Drop: evil, Text: evil, Source: evil}}}
 	for _, one := range []bool{false, true} {
 		for _, line := range bytes.Split(printed(st, one), []byte("\n")) {
 			if got := clean(string(line)); got != string(line) {

@@ -15,6 +15,9 @@ import (
 // outputLines is how much of a hook's output the status shows.
 const outputLines = 8
 
+// labelWidth is the width of the labels before the blocks.
+const labelWidth = 12
+
 // one prints everything about each router of the answer: the one asked for, or
 // two while it is being replaced.
 func (p *statusPrinter) one(w io.Writer) {
@@ -28,8 +31,8 @@ func (p *statusPrinter) one(w io.Writer) {
 		if r.Yielding {
 			state += ", yielding"
 		}
-		fmt.Fprintf(w, "%s is %s  %s\n", p.bold(clean(r.Name)), p.state(r.State, state),
-			p.dim(fmt.Sprintf("(%s, VRID %d, %s, node %s)", clean(r.Interface), r.VRID, clean(r.Family), clean(p.st.Node))))
+		p.line(w, fmt.Sprintf("%s is %s  %s", p.bold(clean(r.Name)), p.state(r.State, state),
+			p.dim(fmt.Sprintf("(%s, VRID %d, %s, node %s)", clean(r.Interface), r.VRID, clean(r.Family), clean(p.st.Node)))), 2)
 		p.election(w, r)
 		p.block(w, "addresses", p.addressLines(r))
 		p.block(w, "hooks", p.hookLines(r))
@@ -44,14 +47,19 @@ func (p *statusPrinter) block(w io.Writer, label string, lines []string) {
 		if i > 0 {
 			label = ""
 		}
-		fmt.Fprintf(w, "  %s%s\n", p.dim(fmt.Sprintf("%-12s", label)), l)
+		p.line(w, fmt.Sprintf("  %s%s", p.dim(fmt.Sprintf("%-*s", labelWidth, label)), l), 2+labelWidth)
 	}
 }
 
 func (p *statusPrinter) election(w io.Writer, r *daemon.RouterStatus) {
 	since := fmt.Sprintf("%s (%s)", r.Since.In(p.zone).Format("2006-01-02 15:04:05 MST"), span(p.now.Sub(r.Since)))
 	p.block(w, "since", []string{since})
-	p.block(w, "why", []string{clean(r.Reason)})
+	if now := hears(r); now != "" && r.Fault == "" {
+		p.block(w, "why", []string{now})
+		p.block(w, "last change", []string{clean(r.Reason)})
+	} else {
+		p.block(w, "why", []string{clean(r.Reason)})
+	}
 	if r.Fault != "" {
 		p.block(w, "fault", []string{p.red(faultText(r))})
 	}

@@ -88,7 +88,8 @@ func span(d time.Duration) string {
 	}
 }
 
-// took is a measured or configured time given in seconds: "0.4 ms", "3.609 s".
+// took is a measured or configured time given in seconds, in the form that the
+// reasons have (package vrrp): "3.414 s", "609.4 ms", "0.41 ms".
 func took(seconds float64) string {
 	number := func(x float64, digits int) string {
 		p := math.Pow10(digits)
@@ -98,7 +99,7 @@ func took(seconds float64) string {
 	case ms == 0:
 		return "0 ms"
 	case math.Abs(ms) < 10:
-		return number(ms, 2) + " ms"
+		return number(ms, 3) + " ms"
 	case math.Abs(ms) < 1000:
 		return number(ms, 1) + " ms"
 	default:
@@ -106,10 +107,10 @@ func took(seconds float64) string {
 	}
 }
 
-// ago is how long ago something was heard: tenths are enough.
+// ago is how long ago something was heard, for a glance.
 func ago(seconds float64) string {
 	switch {
-	case seconds < 0.1:
+	case seconds < 1:
 		return took(math.Round(seconds*1000)/1000) + " ago"
 	case seconds < 60:
 		return strconv.FormatFloat(seconds, 'f', 1, 64) + " s ago"
@@ -140,6 +141,58 @@ type cell struct {
 	text  string
 	paint func(string) string
 	right bool
+}
+
+// fold breaks a line that is wider than a terminal, between words, and indents
+// what follows the first line. Width 0 is a terminal without end. Colours do not
+// count; a word that is wider than the terminal stays whole.
+func fold(line string, width, indent int) string {
+	if width <= 0 || visible(line) <= width {
+		return line
+	}
+	lead := len(line) - len(strings.TrimLeft(line, " "))
+	var b strings.Builder
+	b.WriteString(line[:lead])
+	at, gap := lead, "" // the column, and the blanks before the next word
+	for rest := line[lead:]; rest != ""; {
+		word := firstWord(rest)
+		rest = rest[len(word):]
+		if size := visible(word); at+len(gap)+size > width && at > indent {
+			b.WriteString("\n" + strings.Repeat(" ", indent))
+			at = indent
+		} else {
+			b.WriteString(gap)
+			at += len(gap)
+		}
+		b.WriteString(word)
+		at += visible(word)
+		gap = rest[:len(rest)-len(strings.TrimLeft(rest, " "))]
+		rest = rest[len(gap):]
+	}
+	return b.String()
+}
+
+// firstWord is what stands before the first blank, with the unit that belongs to it.
+func firstWord(s string) string {
+	word, after, _ := strings.Cut(s, " ")
+	unit, _, _ := strings.Cut(after, " ")
+	if bare := strings.TrimRight(unit, ",;:)"); bare == "s" || bare == "ms" {
+		return s[:len(word)+1+len(unit)]
+	}
+	return word
+}
+
+// visible is how many columns a line takes: colours take none.
+func visible(s string) int {
+	n := 0
+	for {
+		before, rest, found := strings.Cut(s, "\x1b[")
+		n += utf8.RuneCountInString(before)
+		if !found {
+			return n
+		}
+		_, s, _ = strings.Cut(rest, "m")
+	}
 }
 
 // columns lays out rows of cells, two spaces apart; the last one is not padded.

@@ -47,6 +47,15 @@ func thisBuild() build {
 	return b
 }
 
+// String is the build in one line: what `version` and --version print.
+func (b build) String() string {
+	commit := ""
+	if b.Commit != "" {
+		commit = ", commit " + b.Commit
+	}
+	return fmt.Sprintf("backbeat %s (%s, %s%s)", versionText(), b.Go, b.Platform, commit)
+}
+
 // versionText is the version alone, never empty.
 func versionText() string {
 	if v := thisBuild().Version; v != "" {
@@ -63,11 +72,7 @@ func (t *tool) versionVerb() *cobra.Command {
 		if output.json() {
 			return t.printJSON(b)
 		}
-		commit := ""
-		if b.Commit != "" {
-			commit = ", commit " + b.Commit
-		}
-		_, err := fmt.Fprintf(t.out, "backbeat %s (%s, %s%s)\n", versionText(), b.Go, b.Platform, commit)
+		_, err := fmt.Fprintln(t.out, b)
 		return failed(err)
 	}
 	return c

@@ -2,45 +2,85 @@ package main
 
 import (
 	"fmt"
+	"slices"
+	"time"
 
 	"github.com/backbeat-ha/backbeat/daemon"
 	"github.com/backbeat-ha/backbeat/daemon/control"
+	"github.com/backbeat-ha/backbeat/vrrp"
 )
 
 const (
 	// maxWarnings keeps a thousand routers with one trouble readable.
 	maxWarnings = 12
 	// shortInterval is below what a host without real-time scheduling can be
-	// trusted with: stalls of 152 ms were measured on busy ones (ecosystem.md 3.3).
+	// trusted with: stalls of 152 ms were measured on busy ones.
 	shortInterval = 0.1
+	// recent is how long what was noticed about peers is news, in seconds. The
+	// daemon keeps it for ever; what has been corrected should not be shown.
+	recent = 60.0
 )
 
 // warnings are what an operator should not have to look for, worst first.
-func warnings(st *control.Status, tool string) []string {
-	var faults, addresses, hooks, others []string
+func (p *statusPrinter) warnings() []string {
+	st := p.st
+	var first, faults, addresses, peers, hooks, others []string
+	// Whatever else is wrong may have been corrected in the file.
+	if c := st.Configuration; c != nil && c.RefusedAt != nil {
+		first = append(first, fmt.Sprintf("the file has errors since %s: %s; running the configuration of %s; backbeat check %s says what to correct",
+			p.clock(*c.RefusedAt), clean(c.RefusedWhy), p.clock(c.AppliedAt), clean(c.Path)))
+	}
 	for i := range st.Routers {
 		r := &st.Routers[i]
 		if r.Fault != "" {
 			faults = append(faults, faultWarning(r))
 		}
 		addresses = append(addresses, addressWarnings(r)...)
+		peers = append(peers, peerWarnings(r)...)
 		hooks = append(hooks, hookWarnings(r)...)
-		others = append(others, protocolWarnings(r)...)
+		others = append(others, intervalWarnings(r)...)
 	}
 	for i := range st.Links {
+		peers = append(peers, refusedWarnings(st.Links[i].Name, st.Links[i].Refused, nil)...)
 		others = append(others, linkWarnings(&st.Links[i])...)
 	}
-	if l := st.Loop; l.Stalls > 0 {
-		others = append(others, fmt.Sprintf("the daemon's loop stalled %s (worst %s late): this host is overloaded, or was suspended",
-			times(l.Stalls), took(l.WorstLateness)))
+	others = append(others, loopWarnings(st)...)
+	if p.tool != "" && st.Version != "" && st.Version != p.tool {
+		others = append(others, fmt.Sprintf("the running daemon is version %s and this tool is %s: restart the daemon to finish the upgrade", clean(st.Version), clean(p.tool)))
 	}
-	if n := st.Loop.LogDropped; n > 0 {
-		others = append(others, plural(int(n), "log line")+" dropped: the log is slower than the daemon")
+	return slices.Concat(first, faults, addresses, peers, hooks, others)
+}
+
+// clock is a time of day, with the date where it is not today's.
+func (p *statusPrinter) clock(at time.Time) string {
+	at, now := at.In(p.zone), p.now.In(p.zone)
+	if at.YearDay() == now.YearDay() && at.Year() == now.Year() {
+		return at.Format("15:04:05")
 	}
-	if tool != "" && st.Version != "" && st.Version != tool {
-		others = append(others, fmt.Sprintf("the running daemon is version %s and this tool is %s: restart the daemon to finish the upgrade", clean(st.Version), clean(tool)))
+	return at.Format("2006-01-02 15:04")
+}
+
+// notes are what may be as it should be, or the reason why it is not.
+func notes(st *control.Status) (out []string) {
+	for i := range st.Links {
+		l := &st.Links[i]
+		for _, v := range l.Refused {
+			if v.Drop != vrrp.DropVRID.String() || v.AgoSeconds > recent {
+				continue
+			}
+			// Other groups on a shared link are normal, but not to be alone beside one.
+			for j := range st.Routers {
+				r := &st.Routers[j]
+				if r.Interface != l.Name || r.State != vrrp.Active.String() || r.Counters["advertisement-rcvd"] > 0 {
+					continue
+				}
+				out = append(out, fmt.Sprintf("%s carries VRID %d%s, which is not configured here, and %s (VRID %d) has never heard a peer: should the two be the same?",
+					clean(l.Name), v.VRID, from(&v), clean(r.Name), r.VRID))
+				break
+			}
+		}
 	}
-	return append(append(append(faults, addresses...), hooks...), others...)
+	return out
 }
 
 func faultWarning(r *daemon.RouterStatus) string {
@@ -82,16 +122,73 @@ func hookWarnings(r *daemon.RouterStatus) (out []string) {
 	return out
 }
 
-func protocolWarnings(r *daemon.RouterStatus) (out []string) {
+func intervalWarnings(r *daemon.RouterStatus) (out []string) {
 	if r.AdvertisementInterval > 0 && r.AdvertisementInterval < shortInterval {
 		out = append(out, fmt.Sprintf("%s: an interval of %s needs real-time scheduling (the systemd unit has it): a busy host stalls longer",
 			clean(r.Name), took(r.AdvertisementInterval)))
 	}
-	if n := r.Counters["owner-conflicts"]; n > 0 {
-		out = append(out, fmt.Sprintf("%s: another host owns the addresses, too (priority 255): %s", clean(r.Name), plural(int(n), "advertisement")))
+	return out
+}
+
+// peerWarnings are what the peers of a router do and should not.
+func peerWarnings(r *daemon.RouterStatus) (out []string) {
+	told := map[string]bool{}
+	for _, n := range r.Notices {
+		switch n.Name {
+		case vrrp.NoticeInterval.String(), vrrp.NoticeAddressList.String(), vrrp.NoticeOwnerConflict.String(),
+			vrrp.NoticeDuplicateSource.String(), vrrp.NoticeChecksumMixed.String(), vrrp.NoticeLowerActive.String():
+			// The others are news about this host, and in the history or the loop's line.
+			if n.AgoSeconds <= recent {
+				told[n.Name] = true
+				out = append(out, fmt.Sprintf("%s: %s", clean(r.Name), clean(n.Text)))
+			}
+		}
 	}
-	if n := r.Counters["duplicate-source"]; n > 0 {
-		out = append(out, fmt.Sprintf("%s: another host sends from our own address: duplicate IP address on the link: %s", clean(r.Name), plural(int(n), "advertisement")))
+	return append(out, refusedWarnings(r.Name, r.Refused, told)...)
+}
+
+// refusedWarnings are about packets that were not believed: whose, how many,
+// what that means and what to do. Those of told are not said again.
+func refusedWarnings(where string, list []daemon.RefusedStatus, told map[string]bool) (out []string) {
+	for i := range list {
+		v := &list[i]
+		switch v.Drop {
+		case vrrp.DropOwnLooped.String(), vrrp.DropNotReady.String(), vrrp.DropVRID.String():
+			continue // harmless; normal; see notes
+		}
+		if v.AgoSeconds <= recent && !told[v.Drop] {
+			out = append(out, fmt.Sprintf("%s: %s%s refused: %s", clean(where), plural(int(v.Count), "packet"), from(v), clean(v.Text)))
+		}
+	}
+	return out
+}
+
+// from is " from 192.0.2.1", or nothing where nobody knows.
+func from(v *daemon.RefusedStatus) string {
+	if v.Source == "" {
+		return ""
+	}
+	return " from " + clean(v.Source)
+}
+
+// loopWarnings are about the daemon itself.
+func loopWarnings(st *control.Status) (out []string) {
+	least := 0.0 // the shortest interval
+	for i := range st.Routers {
+		if d := st.Routers[i].AdvertisementInterval; least == 0 || d < least {
+			least = d
+		}
+	}
+	switch l := st.Loop; {
+	case l.Stalls > 0:
+		out = append(out, fmt.Sprintf("the daemon's loop stalled %s (worst %s late): this host is overloaded, or was suspended",
+			times(l.Stalls), took(l.WorstLateness)))
+	case least > 0 && l.WorstLateness > least:
+		out = append(out, fmt.Sprintf("the daemon's loop was up to %s late, more than the shortest interval (%s): this host is overloaded, or was suspended",
+			took(l.WorstLateness), took(least)))
+	}
+	if n := st.Loop.LogDropped; n > 0 {
+		out = append(out, plural(int(n), "log line")+" dropped: the log is slower than the daemon")
 	}
 	return out
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -141,6 +142,53 @@ func TestOpenRefuses(t *testing.T) {
 	}
 }
 
+// The group reaches the socket also when the directory is older than the group,
+// or was made under a strict umask; what somebody closed stays closed.
+func TestDirectoryForTheGroup(t *testing.T) {
+	own, group := uint32(os.Geteuid()), uint32(os.Getegid())
+	for _, tt := range []struct {
+		name    string
+		mode    os.FileMode // 0: it is not there
+		rules   rules
+		want    os.FileMode
+		wantGID uint32
+		chown   bool // needs the right to give the directory away
+	}{
+		{"new", 0, rules{own: own}, 0o750, group, false},
+		{"new, with a group", 0, rules{own: own, gid: group, grouped: true}, 0o750, group, false},
+		{"given to the group and closed", 0o700, rules{own: own, gid: group, grouped: true}, 0o750, group, false},
+		{"open", 0o755, rules{own: own, gid: group, grouped: true}, 0o755, group, false},
+		{"older than the group", 0o750, rules{own: own, gid: group + 1, grouped: true}, 0o750, group + 1, true},
+		{"closed on purpose", 0o700, rules{own: own, gid: group + 1, grouped: true}, 0o700, group, false},
+		{"open, of another group", 0o755, rules{own: own, gid: group + 1, grouped: true}, 0o755, group, false},
+		{"no group", 0o750, rules{own: own}, 0o750, group, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "run")
+			if tt.mode != 0 {
+				if err := errors.Join(os.Mkdir(dir, 0o700), os.Chown(dir, -1, int(group)), os.Chmod(dir, tt.mode)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if tt.chown {
+				if err := os.Chown(t.TempDir(), -1, int(tt.wantGID)); err != nil {
+					t.Skipf("this process cannot give a directory to group %d (%v); run as root to include this case", tt.wantGID, err)
+				}
+			}
+			if err := makeDir(dir, tt.rules); err != nil {
+				t.Fatal(err)
+			}
+			info, err := os.Stat(dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if gid := info.Sys().(*syscall.Stat_t).Gid; info.Mode().Perm() != tt.want || gid != tt.wantGID {
+				t.Errorf("mode %v, group %d; want %v, %d", info.Mode().Perm(), gid, tt.want, tt.wantGID)
+			}
+		})
+	}
+}
+
 func TestDirectoryOfSomebodyElse(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root can give a directory away; run the tests in a user namespace (unshare -r) to include this one")
@@ -175,7 +223,12 @@ func TestClientExplains(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	c := Dial("/x/y")
-	if err := c.explain(&os.PathError{Op: "dial", Path: "/x/y", Err: syscall.EACCES}); !strings.Contains(err.Error(), `members of the group "backbeat"`) {
+	denied := &os.PathError{Op: "dial", Path: "/x/y", Err: syscall.EACCES}
+	if err := c.explain(denied, http.MethodGet); !strings.Contains(err.Error(), `members of the group "backbeat"`) {
+		t.Errorf("got %v", err)
+	}
+	// The group may read; joining it would not help who wants a reload.
+	if err := c.explain(denied, http.MethodPost); !strings.Contains(err.Error(), "only root may change anything: try sudo") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -74,7 +74,7 @@ type Server struct {
 	listener *net.UnixListener
 	patience time.Duration // loopPatience but in tests
 	// encoding lets one answer at a time be made: several goroutines that
-	// compute at once can keep the loop from its processor (ecosystem.md 3.2).
+	// compute at once can keep the loop from its processor.
 	encoding chan struct{}
 	asking   chan struct{} // slots, see ask
 	gone     chan struct{} // closed when Run has ended

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
@@ -87,7 +88,7 @@ func start(t *testing.T, l *loop, change ...func(*Server)) (*Server, *Client) {
 	s := New(Options{
 		Path: filepath.Join(t.TempDir(), "c.sock"), Post: l.post, Version: "1.2.3",
 		Reload: func(context.Context) ReloadResult {
-			return ReloadResult{Plan: daemon.Plan{Steps: []daemon.PlanStep{{Change: daemon.Add, Router: "web"}}}}
+			return ReloadResult{Plan: daemon.Plan{Steps: []daemon.PlanStep{{Change: daemon.Adjust, Router: "web", Differences: []string{"priority 150 -> 50"}}}}}
 		},
 	})
 	for _, f := range change {
@@ -155,6 +156,21 @@ func TestStatusOfOne(t *testing.T) {
 	}
 }
 
+// The status says which configuration is in force, if the daemon does.
+func TestStatusNamesTheConfiguration(t *testing.T) {
+	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	want := Configuration{Path: "/etc/x.hcl", AppliedAt: at, RefusedAt: &at, RefusedWhy: "x.hcl has 1 error"}
+	_, c := start(t, newLoop(t, "web"), func(s *Server) { s.opt.Configuration = func() Configuration { return want } })
+	st, err := c.Status(t.Context(), "web")
+	if err != nil || st.Configuration == nil || !reflect.DeepEqual(*st.Configuration, want) {
+		t.Errorf("got %+v, %v", st, err)
+	}
+	s, _ := start(t, newLoop(t, "web"))
+	if body := get(t, s, "/v1/status", http.StatusOK); strings.Contains(body, `"configuration"`) {
+		t.Errorf("nobody knows, and it says %s", body)
+	}
+}
+
 func TestStatusOfNone(t *testing.T) {
 	s, c := start(t, newLoop(t))
 	st, err := c.Status(t.Context(), "")
@@ -198,7 +214,7 @@ func TestReload(t *testing.T) {
 	l := newLoop(t)
 	s, c := start(t, l)
 	r, err := c.Reload(t.Context())
-	if err != nil || !r.OK || len(r.Plan) != 1 || r.Plan[0] != (PlanStep{"web", "add"}) {
+	if want := []PlanStep{{"web", "adjust", []string{"priority 150 -> 50"}}}; err != nil || !r.OK || !reflect.DeepEqual(r.Plan, want) {
 		t.Fatalf("got %+v, %v", r, err)
 	}
 	s.opt.Reload = func(context.Context) ReloadResult {

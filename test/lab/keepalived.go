@@ -74,21 +74,20 @@ func (k *Keepalived) Process() *Process { return k.proc }
 // Log is what it has written.
 func (k *Keepalived) Log() string { return k.proc.Output() }
 
-// Kill ends supervisor and worker with SIGKILL, the supervisor first, which
-// would start the worker again; the worker dies with it by its own wish, and
-// is killed all the same.
+// Kill ends supervisor and worker with SIGKILL. The supervisor is stopped first,
+// or it would start the worker again; the worker goes next, since at the
+// supervisor's death it would get SIGTERM and say goodbye.
 func (k *Keepalived) Kill() {
 	select {
 	case <-k.proc.Done():
 		return // its number may be somebody else's by now
 	default:
 	}
-	workers := k.workers()
-	k.proc.Signal(syscall.SIGKILL)
-	for _, pid := range workers {
+	k.proc.Signal(syscall.SIGSTOP)
+	for _, pid := range k.workers() {
 		_ = syscall.Kill(pid, syscall.SIGKILL)
 	}
-	<-k.proc.Done()
+	k.proc.Kill()
 }
 
 // workers reads the children of the supervisor.
