@@ -73,7 +73,7 @@ func (l *Loop) onHookDone(now time.Duration, v actions.HookDone) {
 		l.follow(now, r, Followup{What: "hook " + d.Hook, Took: v.Took.Seconds(), Error: v.Err})
 	}
 	if v.Err != "" {
-		l.log(slog.LevelWarn, fmt.Sprintf("(%s) hook %s failed after %s: %s", r.cfg.Name, d.Hook, v.Took.Round(time.Millisecond), v.Err),
+		l.log(slog.LevelWarn, fmt.Sprintf("(%s) hook %s failed after %s: %s", r.cfg.Name, d.Hook, vrrp.Span(v.Took), v.Err),
 			slog.String("router", r.cfg.Name), slog.String("hook", d.Hook), slog.String("output", v.Output))
 	}
 	l.runHooks(r)

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/backbeat-ha/backbeat/vrrp"
 )
 
 // Change is what a reload does to one virtual router.
@@ -123,9 +125,9 @@ func differences(o, n *RouterConfig) (d []string) {
 	say(o.Spec.Family != n.Spec.Family, "family", o.Spec.Family, n.Spec.Family)
 	say(o.Spec.Priority != n.Spec.Priority, "priority", o.Spec.Priority, n.Spec.Priority)
 	say(o.Owner != n.Owner, "owner", o.Owner, n.Owner)
-	say(o.Spec.Interval != n.Spec.Interval, "interval", o.Spec.Interval, n.Spec.Interval)
+	say(o.Spec.Interval != n.Spec.Interval, "interval", vrrp.Span(o.Spec.Interval), vrrp.Span(n.Spec.Interval))
 	say(o.Spec.Preempt != n.Spec.Preempt, "preempt", o.Spec.Preempt, n.Spec.Preempt)
-	say(o.Spec.PreemptDelay != n.Spec.PreemptDelay, "preempt_delay", o.Spec.PreemptDelay, n.Spec.PreemptDelay)
+	say(o.Spec.PreemptDelay != n.Spec.PreemptDelay, "preempt_delay", vrrp.Span(o.Spec.PreemptDelay), vrrp.Span(n.Spec.PreemptDelay))
 	say(o.Spec.Checksum != n.Spec.Checksum, "checksum", o.Spec.Checksum, n.Spec.Checksum)
 	for _, p := range n.Addresses {
 		if !slices.Contains(o.Addresses, p) {

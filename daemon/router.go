@@ -210,7 +210,7 @@ func (l *Loop) onRestored(v actions.Restored) {
 			slog.String("router", r.cfg.Name))
 		return
 	}
-	l.log(slog.LevelWarn, fmt.Sprintf("(%s) address %s was removed by %s; put back after %s%s", r.cfg.Name, v.Address, v.Culprit, v.Took.Round(time.Microsecond), heldBack(n)),
+	l.log(slog.LevelWarn, fmt.Sprintf("(%s) address %s was removed by %s; put back after %s%s", r.cfg.Name, v.Address, v.Culprit, vrrp.Span(v.Took), heldBack(n)),
 		slog.String("router", r.cfg.Name))
 }
 
@@ -252,7 +252,7 @@ func noticeText(r *router, n *vrrp.Notice) (slog.Level, string) {
 	peer := fmt.Sprintf("%s (priority %d)", n.Peer, n.PeerPriority)
 	switch n.Kind {
 	case vrrp.NoticeInterval:
-		return slog.LevelWarn, fmt.Sprintf("%s advertises every %s, we are configured for %s; its interval counts while it is Active", peer, n.Interval, r.cfg.Spec.Interval)
+		return slog.LevelWarn, fmt.Sprintf("%s advertises every %s, we are configured for %s; its interval counts while it is Active", peer, vrrp.Span(n.Interval), vrrp.Span(r.cfg.Spec.Interval))
 	case vrrp.NoticeAddressList:
 		return slog.LevelWarn, fmt.Sprintf("%s advertises other addresses than ours; compare the two configurations", peer)
 	case vrrp.NoticeOwnerConflict:
@@ -266,11 +266,11 @@ func noticeText(r *router, n *vrrp.Notice) (slog.Level, string) {
 	case vrrp.NoticeLowerActive:
 		return slog.LevelWarn, fmt.Sprintf("%s is Active as well; answered at once and announced the addresses again", peer)
 	case vrrp.NoticeStalled:
-		return slog.LevelWarn, fmt.Sprintf("this process did not run for %s; not trusting its own view", n.Interval.Round(time.Millisecond))
+		return slog.LevelWarn, fmt.Sprintf("this process did not run for %s; not trusting its own view", vrrp.Span(n.Interval))
 	case vrrp.NoticeResumed:
 		return slog.LevelInfo, "nobody took over while this process did not run; going on as Active"
 	case vrrp.NoticeYielding:
-		return slog.LevelInfo, fmt.Sprintf("said goodbye; keeping the addresses until a successor is heard, at most %s", n.Interval)
+		return slog.LevelInfo, fmt.Sprintf("said goodbye; keeping the addresses until a successor is heard, at most %s", vrrp.Span(n.Interval))
 	default:
 		return slog.LevelInfo, n.Kind.String()
 	}

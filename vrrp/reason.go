@@ -127,37 +127,37 @@ func (r Reason) describe(b *strings.Builder) {
 	case CauseNone:
 		b.WriteString("not started yet")
 	case CauseStartup:
-		fmt.Fprintf(b, "started; listening for an Active for %s", short(r.Timer))
+		fmt.Fprintf(b, "started; listening for an Active for %s", Span(r.Timer))
 	case CauseInterfaceUp:
-		fmt.Fprintf(b, "the interface is usable again; listening for an Active for %s", short(r.Timer))
+		fmt.Fprintf(b, "the interface is usable again; listening for an Active for %s", Span(r.Timer))
 	case CauseDied:
 		b.WriteString("the daemon before this one ended without leaving: killed, crashed, or the power failed")
 	case CauseOwnerStartup:
 		b.WriteString("started as owner of the addresses (priority 255)")
 	case CauseNoResponse:
 		if r.Peer.IsValid() {
-			fmt.Fprintf(b, "nothing heard from %s for %s (Active_Down_Interval %s)", peer(), short(r.Silence), short(r.Timer))
+			fmt.Fprintf(b, "nothing heard from %s for %s (Active_Down_Interval %s)", peer(), Span(r.Silence), Span(r.Timer))
 		} else {
-			fmt.Fprintf(b, "no Active heard for %s since startup (Active_Down_Interval %s)", short(r.Silence), short(r.Timer))
+			fmt.Fprintf(b, "no Active heard for %s since startup (Active_Down_Interval %s)", Span(r.Silence), Span(r.Timer))
 		}
 	case CauseResigned:
-		fmt.Fprintf(b, "%s gave up (priority 0) and nobody better took over within %s", r.Peer, short(r.Timer))
+		fmt.Fprintf(b, "%s gave up (priority 0) and nobody better took over within %s", r.Peer, Span(r.Timer))
 	case CausePreempted:
 		fmt.Fprintf(b, "preempting %s with priority %d", peer(), r.Priority)
 	case CausePreemptHold:
-		fmt.Fprintf(b, "preempting %s with priority %d after preempt_delay %s", peer(), r.Priority, short(r.Timer))
+		fmt.Fprintf(b, "preempting %s with priority %d after preempt_delay %s", peer(), r.Priority, Span(r.Timer))
 	case CauseHigherPriority:
 		fmt.Fprintf(b, "%s is better than our priority %d", peer(), r.Priority)
 	case CauseHigherAddress:
 		fmt.Fprintf(b, "%s has our priority and the higher address", peer())
 	case CauseReplacedInStall:
-		fmt.Fprintf(b, "this host did not run for %s and %s took over meanwhile", short(r.Silence), peer())
+		fmt.Fprintf(b, "this host did not run for %s and %s took over meanwhile", Span(r.Silence), peer())
 	case CauseShutdown:
 		b.WriteString("left on request")
 	case CauseYielded:
 		fmt.Fprintf(b, "stepped aside on request; %s has taken over", peer())
 	case CauseNobodyTookOver:
-		fmt.Fprintf(b, "stepped aside on request; nobody took over within %s", short(r.Timer))
+		fmt.Fprintf(b, "stepped aside on request; nobody took over within %s", Span(r.Timer))
 	case CauseInterfaceMissing:
 		b.WriteString("the interface does not exist")
 	case CauseInterfaceDown:
@@ -173,9 +173,9 @@ func (r Reason) describe(b *strings.Builder) {
 	}
 }
 
-// short writes a duration as people read it, in one form everywhere: "3.414 s",
+// Span writes a duration as people read it, in one form everywhere: "3.414 s",
 // "609.4 ms", "0.41 ms".
-func short(d time.Duration) string {
+func Span(d time.Duration) string {
 	number := func(x float64, digits int) string {
 		s := strconv.FormatFloat(x, 'f', digits, 64)
 		if strings.Contains(s, ".") {

@@ -55,10 +55,18 @@ type service struct {
 
 	ended  chan struct{} // the loop has ended
 	broken chan error    // the first part that ended on its own; has room for one
+	got    chan os.Signal
 }
 
 // serve is `backbeat run`. It returns nil after a stop that was asked for.
 func (t *tool) serve(ctx context.Context, o runOptions) error {
+	// From the first moment to the last: a HUP or TERM at the edges of life
+	// must not end us by its default action, halfway in or out. PIPE is caught
+	// to survive a log whose reader has died. Ignoring it would be inherited by
+	// hooks; a handler is not.
+	got := make(chan os.Signal, 16)
+	signal.Notify(got, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT, syscall.SIGPIPE)
+	defer signal.Stop(got)
 	// Hooks inherit nothing: also not what we were started with. A kernel
 	// before 5.11 does not know the flag; then only Go's own care is left.
 	_ = unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC)
@@ -78,7 +86,7 @@ func (t *tool) serve(ctx context.Context, o runOptions) error {
 	if err := checkPrivilege(); err != nil {
 		return err
 	}
-	s := &service{tool: t, opt: o, ended: make(chan struct{}), broken: make(chan error, 1)}
+	s := &service{tool: t, opt: o, ended: make(chan struct{}), broken: make(chan error, 1), got: got}
 	return s.live(ctx, cfg, d)
 }
 
@@ -213,11 +221,6 @@ func (s *service) log(lvl slog.Level, text string, attrs ...slog.Attr) {
 
 // signals obeys HUP, TERM and INT until ctx ends.
 func (s *service) signals(ctx context.Context) error {
-	// PIPE is caught to survive a log whose reader has died. Ignoring it would
-	// be inherited by hooks; a handler is not.
-	got := make(chan os.Signal, 16)
-	signal.Notify(got, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT, syscall.SIGPIPE)
-	defer signal.Stop(got)
 	hup := make(chan struct{}, 1) // several in a row are one
 	reloads := s.start("reload", func(ctx context.Context) error { s.reloads(ctx, hup); return nil })
 	defer reloads.stop()
@@ -225,7 +228,7 @@ func (s *service) signals(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case sig := <-got:
+		case sig := <-s.got:
 			switch sig {
 			case syscall.SIGPIPE:
 			case syscall.SIGHUP:

@@ -52,14 +52,10 @@ func takeClaim(path string) (*claim, error) {
 		text, _ := io.ReadAll(io.LimitReader(f, 32))
 		return nil, alreadyRunning(strings.TrimSpace(string(text)))
 	}
-	// The number is for the message above; the lock is what counts.
-	err = errors.Join(f.Truncate(0), func() error {
-		_, err := f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
-		return err
-	}())
-	if err != nil {
-		f.Close()
-		return nil, fmt.Errorf("write the lock file: %w", err)
+	// The number is for the message above; the lock is what counts, so a full
+	// file system must not keep a daemon from starting.
+	if f.Truncate(0) == nil {
+		_, _ = f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
 	}
 	return &claim{f}, nil
 }
