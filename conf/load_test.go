@@ -40,6 +40,8 @@ func golden(t *testing.T, path, got string) {
 }
 
 // TestBad renders the diagnostics of bad files and compares them as a whole.
+//
+// conformance: W12, W15, W16, W18, I9, I10
 func TestBad(t *testing.T) {
 	files, err := filepath.Glob("testdata/bad/*.hcl")
 	if err != nil || len(files) == 0 {

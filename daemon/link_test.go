@@ -30,6 +30,8 @@ func family6(c *daemon.RouterConfig) {
 func owner(c *daemon.RouterConfig) { c.Owner, c.Spec.Priority = true, vrrp.PriorityOwner }
 
 // The source is the first address that is not virtual, and stays while it is there.
+//
+// conformance: I6
 func TestSourceSelection(t *testing.T) {
 	for _, tt := range []struct {
 		name   string

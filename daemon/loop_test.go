@@ -34,6 +34,8 @@ func TestLifeOfARouter(t *testing.T) {
 
 // One kind of bad packet writes two lines in its minute and one for the rest
 // of it, whoever sends; every one of them is counted. (V28)
+//
+// conformance: V28
 func TestBadPacketsAreCountedNotLogged(t *testing.T) {
 	g := newRig(t, web()).up()
 	g.lines = nil
@@ -68,6 +70,8 @@ func TestBadPacketsAreCountedNotLogged(t *testing.T) {
 }
 
 // Each drop is counted where it belongs: with the router if it is known, always with the link.
+//
+// conformance: V17
 func TestDropsAreCountedWhereTheyBelong(t *testing.T) {
 	for _, tt := range []struct {
 		drop   string
@@ -90,6 +94,10 @@ func TestDropsAreCountedWhereTheyBelong(t *testing.T) {
 		}
 		if got := page.Links[0].Drops[tt.drop]; got != 1 {
 			t.Errorf("%s: the link counts %d", tt.drop, got)
+		}
+		// The good packet came in on another interface, where the VRID is nobody's.
+		if got := page.Routers[0].Counters["advertisement-rcvd"]; got != 0 {
+			t.Errorf("%s: the router believed %d adverts from another interface", tt.drop, got)
 		}
 	}
 }
