@@ -119,6 +119,7 @@ func (s *show) table(results []result) bool {
 		fmt.Fprintf(s.w, "  %-22s %12s %12s %12s   %-26s %s\n", r.what, seconds(v4.Silence), seconds(v6.Silence), takeover, bound, verdict)
 	}
 	fmt.Fprintf(s.w, "\n  silence: the longest time in which the client got no answer. takeover: from the fault to the first answer of the other router.\n")
+	fmt.Fprintf(s.w, "  The bound counts from the last advertisement, so a fault costs up to one interval less.\n")
 	fmt.Fprintf(s.w, "  A killed daemon leaves its addresses behind: its kernel answers until the other's announcement moves the clients.\n")
 	fmt.Fprintf(s.w, "  The client's own worst stall was %s.\n", seconds(worst))
 	if good {

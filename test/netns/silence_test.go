@@ -16,8 +16,13 @@ func TestOnlyTheActiveAnswersForTheAddresses(t *testing.T) {
 	ask := func(want string) {
 		t.Helper()
 		for _, a := range []netip.Addr{vip4, vip6} {
-			names, err := s.Host("client").WhoHas(a, 200*time.Millisecond)
-			s.must(err)
+			var names []string
+			s.until("an answer for "+a.String(), func() bool {
+				var err error
+				names, err = s.Host("client").WhoHas(a, 200*time.Millisecond)
+				s.must(err)
+				return len(names) > 0
+			})
 			if !slices.Equal(names, []string{want}) {
 				t.Errorf("%s: %v answer, want %s once", a, names, want)
 			}
