@@ -44,11 +44,14 @@ type message struct {
 
 func newSockets() *sockets { return &sockets{open: make(map[int]*socket)} }
 
-// closeUnless closes the sockets of interfaces that are not needed any more.
+// closeUnless closes the sockets of interfaces that are not needed any more, in
+// the background: closing a packet socket waits for all processors to have
+// passed a quiet point, 20 ms here and seconds on a busy machine, and other
+// interfaces' announcements must not wait with it.
 func (s *sockets) closeUnless(needed map[int]int) {
 	for link, c := range s.open {
 		if needed[link] == 0 {
-			_ = c.conn.Close() // nothing is waiting in it that could be lost
+			go func() { _ = c.conn.Close() }() // nothing is waiting in it that could be lost
 			delete(s.open, link)
 		}
 	}
