@@ -24,7 +24,7 @@ check: ## formatting, vet, staticcheck, import law, race detector on the core
 	go vet ./...
 	$(STATICCHECK) ./...
 	go test -count=1 ./test/law
-	go test -count=1 -race ./vrrp ./actions ./daemon $(if $(wildcard checks/*.go),./checks)
+	go test -count=1 -race ./vrrp ./checks ./actions ./daemon
 
 fuzz: ## every fuzz target for FUZZTIME (30s)
 	@grep -rloE --include='*_test.go' '^func Fuzz' . | while read -r file; do \
@@ -34,7 +34,7 @@ fuzz: ## every fuzz target for FUZZTIME (30s)
 	  done; done
 
 bench: build ## what clients lose with backbeat and with keepalived, the loop's speed, memory, lines
-	go test -run '^$$' -bench Loop -benchmem ./daemon
+	go test -run '^$$' -bench 'Loop|Memory|Interruption' -benchmem ./daemon
 	@BACKBEAT_BINARY=$(CURDIR)/backbeat go run ./test/bench
 
 # No prerequisite: root need not have go, nor own what `make` has built. The

@@ -5,7 +5,6 @@ import (
 	"net/netip"
 	"runtime"
 	"testing"
-	"time"
 
 	"github.com/backbeat-ha/backbeat/actions"
 	"github.com/backbeat-ha/backbeat/daemon"
@@ -222,44 +221,6 @@ func BenchmarkInterruption(b *testing.B) {
 		for b.Loop() {
 			c.reload(c.renamed()...)
 		}
-	})
-}
-
-// None of it may take long. The bounds are several times what is measured (see
-// BenchmarkInterruption), so that only another order of growth fails.
-func TestInterruptionsAreShort(t *testing.T) {
-	if underRace || testing.Short() {
-		t.Skip("measures time: run without -race and -short")
-	}
-	timed := func(what string, most time.Duration, do func()) {
-		t.Helper()
-		best := time.Hour
-		for range 3 {
-			begin := time.Now()
-			do()
-			best = min(best, time.Since(begin))
-		}
-		if best > most {
-			t.Errorf("%s holds the loop up for %v, more than %v", what, best, most)
-		}
-	}
-	c := newCrowd(t, 4000, false)
-	same := config(c.routers...)
-	timed("an unchanged reload of 4000 routers", 200*ms, func() {
-		c.loop.Post(daemon.Reload{Config: same, Reply: make(chan daemon.Plan, 1)})
-		c.turn()
-	})
-	c = newCrowd(t, 1000, false)
-	timed("renaming 1000 Backups", 500*ms, func() {
-		c.loop.Post(daemon.Reload{Config: config(c.renamed()...), Reply: make(chan daemon.Plan, 1)})
-		c.turn()
-	})
-	c = newCrowd(t, 250, true)
-	l := full()
-	timed("a report about a link with 4000 addresses and 250 routers", 10*ms, func() {
-		l.MTU++ // another level
-		c.loop.Post(l)
-		c.turn()
 	})
 }
 

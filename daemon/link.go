@@ -62,8 +62,7 @@ func (l *Loop) attach(r *router) {
 	if k.sockets[r.cfg.Spec.Family] == nil {
 		k.sockets[r.cfg.Spec.Family] = &socket{}
 	}
-	k.count(r.cfg, 1)
-	l.claim(r.cfg, 1)
+	l.count(k, r.cfg, 1)
 	l.listen(k)
 }
 
@@ -73,8 +72,7 @@ func (l *Loop) detach(r *router) {
 	k := r.link
 	k.routers = slices.DeleteFunc(k.routers, func(x *router) bool { return x == r })
 	*k.slot(r.cfg.Spec.Family, r.cfg.Spec.VRID) = nil
-	k.count(r.cfg, -1)
-	l.claim(r.cfg, -1)
+	l.count(k, r.cfg, -1)
 	r.link = nil
 }
 
@@ -87,15 +85,23 @@ func (l *Loop) forgetLink(k *link) {
 	delete(l.links, k.name)
 }
 
-func (k *link) count(cfg *RouterConfig, by int) {
-	if cfg.Owner {
-		return
-	}
+// count counts a router's addresses in or out: on the host, where two routers
+// could clash over them, and on the link, where they are never a source. An
+// owner's are its own and may be.
+func (l *Loop) count(k *link, cfg *RouterConfig, by int) {
 	k.fresh = false
 	for _, p := range cfg.Addresses {
-		if k.virtual[p.Addr()] += by; k.virtual[p.Addr()] == 0 {
-			delete(k.virtual, p.Addr())
+		tally(l.claims, claimOf(cfg, p), by)
+		if !cfg.Owner {
+			tally(k.virtual, p.Addr(), by)
 		}
+	}
+}
+
+// tally keeps no zeros.
+func tally[K comparable](m map[K]int, key K, by int) {
+	if m[key] += by; m[key] == 0 {
+		delete(m, key)
 	}
 }
 
@@ -171,7 +177,7 @@ func (l *Loop) onSocket(now time.Duration, v vrrp.SocketReady) {
 	}
 }
 
-func (l *Loop) retrySockets(time.Duration) {
+func (l *Loop) retrySockets() {
 	l.retryAt = vrrp.Never
 	for _, k := range l.links {
 		l.listen(k)

@@ -153,7 +153,7 @@ func (l *Loop) Turn() (next time.Duration, finished bool) {
 	l.ports.Wire.Flush()
 	more := l.drainInputs()
 	if now >= l.retryAt {
-		l.retrySockets(now)
+		l.retrySockets()
 	}
 	if l.untidy {
 		l.tidy(now)

@@ -64,11 +64,9 @@ func (l *Loop) adjust(now time.Duration, r *router, cfg *RouterConfig) {
 		r.cfg = cfg
 		return
 	}
-	r.link.count(old, -1)
-	l.claim(old, -1)
+	l.count(r.link, old, -1)
 	r.cfg = cfg
-	r.link.count(cfg, 1)
-	l.claim(cfg, 1)
+	l.count(r.link, cfg, 1)
 	r.encoded.valid = false
 	r.hooks.Configure(cfg.Hooks)
 	l.follow(now, r, Followup{What: "reload", Note: strings.Join(differences(old, cfg), ", ")})
@@ -77,7 +75,7 @@ func (l *Loop) adjust(now time.Duration, r *router, cfg *RouterConfig) {
 	if r.fsm.State() == vrrp.Active && r.wish == wish && !slices.Equal(old.Addresses, cfg.Addresses) {
 		// The machine knows the advertised addresses; those that ride along
 		// and prefix lengths are ours.
-		l.want(now, r, cfg.Addresses)
+		l.want(r, cfg.Addresses)
 		r.announceDue = true
 	}
 	l.evaluate(now, r)
@@ -160,16 +158,6 @@ func claimOf(cfg *RouterConfig, p netip.Prefix) claim {
 		return claim{p.Addr(), cfg.Interface}
 	}
 	return claim{addr: p.Addr()}
-}
-
-// claim counts a router's addresses in or out.
-func (l *Loop) claim(cfg *RouterConfig, by int) {
-	for _, p := range cfg.Addresses {
-		c := claimOf(cfg, p)
-		if l.claims[c] += by; l.claims[c] == 0 {
-			delete(l.claims, c)
-		}
-	}
 }
 
 // clashes reports whether a new router must wait for another to depart: one

@@ -35,7 +35,6 @@ type router struct {
 	wishOpen     bool
 	announceDue  bool        // announce when the wish has been granted
 	hookDue      *Transition // tell hooks when the wish has been granted
-	wished       time.Duration
 	restored     map[netip.Prefix]uint64
 	since        time.Time
 	sinceInstant time.Duration
@@ -64,11 +63,11 @@ func (l *Loop) carryOut(now time.Duration, r *router) {
 		case vrrp.Become:
 			l.became(now, r, fx)
 		case vrrp.Hold:
-			l.want(now, r, r.cfg.Addresses)
+			l.want(r, r.cfg.Addresses)
 		case vrrp.Release:
 			r.announceDue = false
 			l.ports.Announcer.Cancel(r.id)
-			l.want(now, r, nil)
+			l.want(r, nil)
 		case vrrp.Announce:
 			l.announce(r, fx.Repeat)
 		case vrrp.Tell:
@@ -115,9 +114,9 @@ func (l *Loop) became(now time.Duration, r *router, fx *vrrp.Effect) {
 }
 
 // want tells the kernel's keeper what this router wants from now on.
-func (l *Loop) want(now time.Duration, r *router, addresses []netip.Prefix) {
+func (l *Loop) want(r *router, addresses []netip.Prefix) {
 	r.wish++
-	r.wishOpen, r.wished = true, now
+	r.wishOpen = true
 	w := actions.Wanted{Router: r.id, Term: r.wish, Addresses: addresses, Own: r.cfg.Owner, LinkName: r.cfg.Interface}
 	if r.link != nil {
 		w.Link = r.link.index

@@ -12,7 +12,7 @@
 //	r := vrrp.New(spec)
 //	fx := r.Step(now, vrrp.LinkState{Source: primary}, nil) // Startup: Backup or Active
 //	for {
-//		wait until r.Deadline() or a packet
+//		wait until r.Deadline(), or a packet that vrrp.ParseIP accepts
 //		if drop := vrrp.Validate(&datagram, spec.VRID, &advert); drop == vrrp.Accepted {
 //			fx = r.Step(now, &vrrp.Received{...}, fx[:0])
 //		}

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/backbeat-ha/backbeat/actions"
+
+	"github.com/backbeat-ha/backbeat/test/lab"
 )
 
 // start runs a keeper until the end of the test.
@@ -61,7 +63,7 @@ func shown(t *testing.T, link, address string) map[string]any {
 	var links []struct {
 		AddrInfo []map[string]any `json:"addr_info"`
 	}
-	if err := json.Unmarshal([]byte(ip(t, "-j", "addr", "show", "dev", link)), &links); err != nil {
+	if err := json.Unmarshal([]byte(lab.IP(t, "-j", "addr", "show", "dev", link)), &links); err != nil {
 		t.Fatal(err)
 	}
 	for _, l := range links {
@@ -104,7 +106,7 @@ func TestAddressesAsIPRoute2ShowsThem(t *testing.T) {
 	if m, _ := present(t, link, "192.0.2.1/32"); m.proto != mark && kernelHasProto(t) {
 		t.Errorf("IFA_PROTO is %d, want %d", m.proto, mark)
 	}
-	routes := ip(t, "route", "show", "dev", "e0") + ip(t, "-6", "route", "show", "dev", "e0")
+	routes := lab.IP(t, "route", "show", "dev", "e0") + lab.IP(t, "-6", "route", "show", "dev", "e0")
 	for _, r := range []string{"198.51.100.0/24", "2001:db8:1::/64"} {
 		if !strings.Contains(routes, r) {
 			t.Errorf("no connected route %s in:\n%s", r, routes)
@@ -143,8 +145,8 @@ func kernelHasProto(t *testing.T) bool {
 
 func TestNotOursIsNeverRemoved(t *testing.T) {
 	link := veth(t, "e0")
-	ip(t, "addr", "add", "192.0.2.9/24", "dev", "e0")
-	ip(t, "addr", "add", "2001:db8::9/64", "dev", "e0", "nodad")
+	lab.IP(t, "addr", "add", "192.0.2.9/24", "dev", "e0")
+	lab.IP(t, "addr", "add", "2001:db8::9/64", "dev", "e0", "nodad")
 	k, posted := start(t, ledgerPath(t), nil)
 	k.Want(actions.Wanted{Router: 1, Term: 1, Link: link, LinkName: "e0", Addresses: prefixes("192.0.2.9/24", "2001:db8::9/64", "192.0.2.10/24")})
 	a := applied(t, posted, 1, 1)
@@ -162,7 +164,7 @@ func TestNotOursIsNeverRemoved(t *testing.T) {
 
 func TestOwnersAddresses(t *testing.T) {
 	link := veth(t, "e0")
-	ip(t, "addr", "add", "192.0.2.9/24", "dev", "e0")
+	lab.IP(t, "addr", "add", "192.0.2.9/24", "dev", "e0")
 	k, posted := start(t, ledgerPath(t), nil)
 	k.Want(actions.Wanted{Router: 1, Term: 1, Link: link, LinkName: "e0", Own: true, Addresses: prefixes("192.0.2.9/24", "2001:db8::9/64")})
 	if a := applied(t, posted, 1, 1); a.Err != "" || a.Note != "" {
@@ -171,7 +173,7 @@ func TestOwnersAddresses(t *testing.T) {
 	if got := shown(t, "e0", "2001:db8::9"); got["deprecated"] != nil || got["nodad"] != true {
 		t.Errorf("the owner's missing address was added as %v", got)
 	}
-	ip(t, "addr", "del", "192.0.2.9/24", "dev", "e0")
+	lab.IP(t, "addr", "del", "192.0.2.9/24", "dev", "e0")
 	next(t, posted, "Restored", func(actions.Restored) bool { return true })
 	k.Want(actions.Wanted{Router: 1, Term: 2, Link: link, LinkName: "e0", Own: true})
 	applied(t, posted, 1, 2)
@@ -185,7 +187,7 @@ func TestOwnersAddresses(t *testing.T) {
 
 func TestErrorsNameCauseAndRemedy(t *testing.T) {
 	link := veth(t, "e0")
-	ip(t, "link", "set", "e0", "mtu", "1280")
+	lab.IP(t, "link", "set", "e0", "mtu", "1280")
 	if err := os.WriteFile("/proc/sys/net/ipv6/conf/e0/disable_ipv6", []byte("1"), 0); err != nil {
 		t.Fatal(err)
 	}

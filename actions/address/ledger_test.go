@@ -31,8 +31,8 @@ func scope(t *testing.T) string {
 func TestSweepAfterACrash(t *testing.T) {
 	link := veth(t, "e0")
 	path := ledgerPath(t)
-	ip(t, "addr", "add", "192.0.2.9/24", "dev", "e0") // not ours
-	ip(t, "addr", "add", "192.0.2.200/24", "dev", "e0")
+	lab.IP(t, "addr", "add", "192.0.2.9/24", "dev", "e0") // not ours
+	lab.IP(t, "addr", "add", "192.0.2.200/24", "dev", "e0")
 	posted := make(chan any, 100)
 	k := New(Options{Ledger: path, Post: func(v any) { posted <- v }})
 	stop := run(t, k)
@@ -78,7 +78,7 @@ func TestSweepAfterACrash(t *testing.T) {
 func TestLedgerRecognisesOursWithoutSweep(t *testing.T) {
 	link := veth(t, "e0")
 	path := ledgerPath(t)
-	ip(t, "addr", "add", "192.0.2.1/24", "dev", "e0")
+	lab.IP(t, "addr", "add", "192.0.2.1/24", "dev", "e0")
 	line := fmt.Sprintf("have %s %d %d 192.0.2.1/24 e0\n", scope(t), os.Getpid(), link)
 	if err := os.WriteFile(path, []byte(line), 0o600); err != nil {
 		t.Fatal(err)
@@ -100,7 +100,7 @@ func TestSweepTakesOnlyWhatIsSurelyOurs(t *testing.T) {
 	link := veth(t, "e0")
 	path := ledgerPath(t)
 	for _, a := range []string{"192.0.2.1/24", "192.0.2.2/24", "192.0.2.3/24", "192.0.2.4/24"} {
-		ip(t, "addr", "add", a, "dev", "e0") // without our mark
+		lab.IP(t, "addr", "add", a, "dev", "e0") // without our mark
 	}
 	here := scope(t)
 	lines := []string{
@@ -148,8 +148,8 @@ func TestSweepTakesOnlyWhatIsSurelyOurs(t *testing.T) {
 func TestDamagedLedgerIsReadAsFarAsItCanBe(t *testing.T) {
 	link := veth(t, "e0")
 	path := ledgerPath(t)
-	ip(t, "addr", "add", "192.0.2.1/24", "dev", "e0")
-	ip(t, "addr", "add", "192.0.2.2/24", "dev", "e0")
+	lab.IP(t, "addr", "add", "192.0.2.1/24", "dev", "e0")
+	lab.IP(t, "addr", "add", "192.0.2.2/24", "dev", "e0")
 	good := fmt.Sprintf("have %s 1 %d 192.0.2.1/24 e0\n", scope(t), link)
 	cut := strings.TrimSuffix(strings.ReplaceAll(good, "192.0.2.1", "192.0.2.2"), "\n")
 	for _, text := range []string{"\x00\x01\xff garbage\nhave\n" + strings.ReplaceAll(good, "192.0.2.1/24", "192.0.2.1") + good + cut} {
@@ -233,7 +233,7 @@ func must(t *testing.T, errs ...error) {
 func TestLedgerOfAProcessIDInUseIsSwept(t *testing.T) {
 	link := veth(t, "e0")
 	path := ledgerPath(t)
-	ip(t, "addr", "add", "192.0.2.1/24", "dev", "e0")
+	lab.IP(t, "addr", "add", "192.0.2.1/24", "dev", "e0")
 	line := fmt.Sprintf("have %s %d %d 192.0.2.1/24 e0\n", scope(t), os.Getppid(), link)
 	must(t, os.WriteFile(path, []byte(line), 0o600))
 	k := New(Options{Ledger: path, Post: func(any) {}})

@@ -32,54 +32,54 @@ func TestAnInterfacesLife(t *testing.T) {
 		t.Errorf("lo: %+v", l)
 	}
 
-	ip(t, "link", "add", "e0", "type", "veth", "peer", "name", "e0p")
+	lab.IP(t, "link", "add", "e0", "type", "veth", "peer", "name", "e0p")
 	l := level(t, posted, "e0 to appear", func(l actions.LinkChanged) bool { return l.Name == "e0" })
 	if l.Index == 0 || l.Up || l.Detail != "administratively down" || l.MTU != 1500 || l.MAC == [6]byte{} {
 		t.Errorf("appeared: %+v", l)
 	}
-	ip(t, "link", "set", "e0", "up")
+	lab.IP(t, "link", "set", "e0", "up")
 	level(t, posted, "no carrier", func(l actions.LinkChanged) bool { return l.Detail == "no carrier" })
-	ip(t, "link", "set", "e0p", "up")
+	lab.IP(t, "link", "set", "e0p", "up")
 	l = level(t, posted, "carrier", func(l actions.LinkChanged) bool { return l.Up })
 	if l.Detail != "" || l.Name != "e0" {
 		t.Errorf("up: %+v", l)
 	}
-	ip(t, "addr", "add", "192.0.2.1/24", "dev", "e0")
-	ip(t, "addr", "add", "192.0.2.2/24", "dev", "e0")
+	lab.IP(t, "addr", "add", "192.0.2.1/24", "dev", "e0")
+	lab.IP(t, "addr", "add", "192.0.2.2/24", "dev", "e0")
 	l = level(t, posted, "addresses", func(l actions.LinkChanged) bool {
 		return len(l.Addresses) >= 2 && l.Addresses[1].Prefix.String() == "192.0.2.2/24"
 	})
 	if l.Addresses[0].Secondary || !l.Addresses[1].Secondary || l.Addresses[0].Tentative {
 		t.Errorf("addresses: %+v", l.Addresses)
 	}
-	ip(t, "link", "set", "e0p", "down")
+	lab.IP(t, "link", "set", "e0p", "down")
 	level(t, posted, "carrier lost", func(l actions.LinkChanged) bool { return !l.Up && l.Detail == "no carrier" })
-	ip(t, "link", "set", "e0p", "up")
+	lab.IP(t, "link", "set", "e0p", "up")
 	level(t, posted, "carrier back", func(l actions.LinkChanged) bool { return l.Up })
 	before := index(t, "e0")
-	ip(t, "link", "set", "e0", "down")
+	lab.IP(t, "link", "set", "e0", "down")
 	level(t, posted, "down", func(l actions.LinkChanged) bool { return l.Detail == "administratively down" })
-	ip(t, "link", "set", "e0", "name", "e9")
+	lab.IP(t, "link", "set", "e0", "name", "e9")
 	level(t, posted, "renamed away", func(l actions.LinkChanged) bool { return l.Index == 0 && len(l.Addresses) == 0 })
-	ip(t, "link", "set", "e9", "name", "e0")
+	lab.IP(t, "link", "set", "e9", "name", "e0")
 	l = level(t, posted, "renamed back", func(l actions.LinkChanged) bool { return l.Index == before })
 	if len(l.Addresses) != 2 {
 		t.Errorf("renamed back: %+v", l)
 	}
-	ip(t, "link", "del", "e0")
+	lab.IP(t, "link", "del", "e0")
 	level(t, posted, "deleted", func(l actions.LinkChanged) bool { return l.Index == 0 })
-	ip(t, "link", "add", "e0", "type", "veth", "peer", "name", "e0p")
+	lab.IP(t, "link", "add", "e0", "type", "veth", "peer", "name", "e0p")
 	l = level(t, posted, "created anew", func(l actions.LinkChanged) bool { return l.Index != 0 })
 	if l.Index == before || len(l.Addresses) != 0 {
 		t.Errorf("created anew: %+v", l)
 	}
-	ip(t, "link", "del", "e0")
+	lab.IP(t, "link", "del", "e0")
 	level(t, posted, "deleted again", func(l actions.LinkChanged) bool { return l.Index == 0 })
 
 	// The same set again is answered again; what is not watched is not reported.
 	k.Watch([]string{"e0"})
 	level(t, posted, "the level on demand", func(l actions.LinkChanged) bool { return l.Name == "e0" })
-	ip(t, "link", "set", "lo", "up")
+	lab.IP(t, "link", "set", "lo", "up")
 	veth(t, "e0")
 	level(t, posted, "e0", func(l actions.LinkChanged) bool {
 		if l.Name != "e0" {
@@ -87,7 +87,7 @@ func TestAnInterfacesLife(t *testing.T) {
 		}
 		return l.Up
 	})
-	ip(t, "link", "set", "lo", "down")
+	lab.IP(t, "link", "set", "lo", "down")
 }
 
 // What nobody changed is not reported.
@@ -96,8 +96,8 @@ func TestIdenticalLevelsAreNotRepeated(t *testing.T) {
 	k, posted := start(t, "", func(k *Keeper) { k.resyncEvery = defaultResync })
 	k.Watch([]string{"e0"})
 	last := level(t, posted, "e0", func(l actions.LinkChanged) bool { return l.Up })
-	ip(t, "link", "set", "e0", "alias", "something") // a notice without a change
-	ip(t, "addr", "add", "192.0.2.1/24", "dev", "e0")
+	lab.IP(t, "link", "set", "e0", "alias", "something") // a notice without a change
+	lab.IP(t, "addr", "add", "192.0.2.1/24", "dev", "e0")
 	for len(last.Addresses) == 0 || last.Addresses[0].Prefix.String() != "192.0.2.1/24" {
 		l := level(t, posted, "the address", func(actions.LinkChanged) bool { return true })
 		if sameLevel(&last, &l) {

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/backbeat-ha/backbeat/actions"
+
+	"github.com/backbeat-ha/backbeat/test/lab"
 )
 
 // soon bounds a restoration in these tests. The promise is 100 ms and the usual
@@ -25,7 +27,7 @@ func TestWhatOthersRemoveIsPutBack(t *testing.T) {
 		{"192.0.2.1/24", "ip (pid |a process that has ended (netlink port "},
 		{"2001:db8::1/64", "unknown (the kernel does not tell who removes an IPv6 address)"},
 	} {
-		ip(t, "addr", "del", c.address, "dev", "e0")
+		lab.IP(t, "addr", "del", c.address, "dev", "e0")
 		r := next(t, posted, "Restored", func(actions.Restored) bool { return true })
 		if r.Router != 3 || r.Address.String() != c.address || r.Err != "" {
 			t.Errorf("restored %+v", r)
@@ -116,7 +118,7 @@ func TestRemovingThePrimaryTakesNobodyAlong(t *testing.T) {
 	applied(t, posted, 1, 1)
 	k.Want(actions.Wanted{Router: 2, Term: 1, Link: link, LinkName: "e0", Addresses: prefixes("192.0.2.2/24")})
 	applied(t, posted, 2, 1)
-	ip(t, "addr", "add", "192.0.2.3/24", "dev", "e0")
+	lab.IP(t, "addr", "add", "192.0.2.3/24", "dev", "e0")
 	k.Want(actions.Wanted{Router: 1, Term: 2, Link: link, LinkName: "e0"})
 	if a := applied(t, posted, 1, 2); a.Err != "" {
 		t.Errorf("answer %+v", a)
@@ -142,7 +144,7 @@ func TestLinkDownIsNotFought(t *testing.T) {
 	k.Watch([]string{"e0"})
 	k.Want(actions.Wanted{Router: 1, Term: 1, Link: link, LinkName: "e0", Addresses: prefixes("192.0.2.1/32", "2001:db8::1/64")})
 	applied(t, posted, 1, 1)
-	ip(t, "link", "set", "e0", "down") // removes the IPv6 address
+	lab.IP(t, "link", "set", "e0", "down") // removes the IPv6 address
 	next(t, posted, "down, the address gone", func(l actions.LinkChanged) bool { return !l.Up && len(l.Addresses) == 1 })
 	select {
 	case v := <-posted:
@@ -154,7 +156,7 @@ func TestLinkDownIsNotFought(t *testing.T) {
 	if _, there := present(t, link, "2001:db8::1/64"); there {
 		t.Fatal("the IPv6 address is on a link that is down")
 	}
-	ip(t, "link", "set", "e0", "up")
+	lab.IP(t, "link", "set", "e0", "up")
 	r := next(t, posted, "Restored", func(actions.Restored) bool { return true })
 	if r.Address.String() != "2001:db8::1/64" || r.Culprit != "the kernel (the link was down)" || r.Err != "" {
 		t.Errorf("restored %+v", r)
@@ -185,10 +187,10 @@ func TestOverrunLeadsToComparison(t *testing.T) {
 	k.Watch([]string{"e0"})
 	<-held
 	for range 50 {
-		ip(t, "addr", "add", "198.51.100.1/24", "dev", "e0")
-		ip(t, "addr", "del", "198.51.100.1/24", "dev", "e0")
+		lab.IP(t, "addr", "add", "198.51.100.1/24", "dev", "e0")
+		lab.IP(t, "addr", "del", "198.51.100.1/24", "dev", "e0")
 	}
-	ip(t, "addr", "flush", "dev", "e0") // must be seen by the comparison alone
+	lab.IP(t, "addr", "flush", "dev", "e0") // must be seen by the comparison alone
 	close(release)
 	back := map[string]bool{}
 	lost := false
@@ -201,7 +203,7 @@ func TestOverrunLeadsToComparison(t *testing.T) {
 		t.Error("no notice was lost: the test has not tested the overrun")
 	}
 	// The level with both may have gone by with the Restored ones: ask for another.
-	ip(t, "link", "set", "e0", "mtu", "1400")
+	lab.IP(t, "link", "set", "e0", "mtu", "1400")
 	l := next(t, posted, "the level afterwards", func(l actions.LinkChanged) bool { return l.MTU == 1400 && len(l.Addresses) == 2 })
 	if !l.Up {
 		t.Errorf("level %+v", l)
@@ -212,7 +214,7 @@ func TestPeriodicComparison(t *testing.T) {
 	link := veth(t, "e0")
 	k, posted := start(t, "", func(k *Keeper) { k.resyncEvery = 20 * time.Millisecond })
 	// An address that could not be added is added as soon as it can be.
-	ip(t, "link", "set", "e0", "mtu", "1000") // no IPv6 below 1280
+	lab.IP(t, "link", "set", "e0", "mtu", "1000") // no IPv6 below 1280
 	k.Want(actions.Wanted{Router: 1, Term: 1, Link: link, LinkName: "e0", Addresses: prefixes("2001:db8::1/128")})
 	if a := applied(t, posted, 1, 1); a.Err == "" {
 		t.Fatalf("answer %+v", a)

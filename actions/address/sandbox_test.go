@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/netip"
 	"os/exec"
-	"strings"
 	"testing"
 	"time"
 
@@ -16,25 +15,15 @@ import (
 // the host's interfaces are never touched and no root is needed.
 func TestMain(m *testing.M) { lab.Main(lab.Options{}, m.Run) }
 
-// ip runs iproute2's ip.
-func ip(t *testing.T, args ...string) string {
-	t.Helper()
-	out, err := exec.Command("ip", args...).CombinedOutput()
-	if err != nil {
-		t.Fatalf("ip %s: %v\n%s", strings.Join(args, " "), err, out)
-	}
-	return string(out)
-}
-
 // veth makes a pair, both ends up, and removes it after the test. It returns
 // the index of the first end.
 func veth(t *testing.T, name string) int {
 	t.Helper()
 	lab.Need(t)
-	ip(t, "link", "add", name, "type", "veth", "peer", "name", name+"p")
+	lab.IP(t, "link", "add", name, "type", "veth", "peer", "name", name+"p")
 	t.Cleanup(func() { _ = exec.Command("ip", "link", "del", name).Run() })
-	ip(t, "link", "set", name, "up")
-	ip(t, "link", "set", name+"p", "up")
+	lab.IP(t, "link", "set", name, "up")
+	lab.IP(t, "link", "set", name+"p", "up")
 	return index(t, name)
 }
 

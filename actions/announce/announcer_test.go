@@ -17,6 +17,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/backbeat-ha/backbeat/actions"
+
+	"github.com/backbeat-ha/backbeat/test/lab"
 )
 
 // virtualMAC is what the addresses move to in these tests.
@@ -191,7 +193,7 @@ func TestNeighboursTakeItUp(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	in(t, ns, func() { ip(t, "addr", "add", "192.0.2.77/24", "dev", "f0") })
+	in(t, ns, func() { lab.IP(t, "addr", "add", "192.0.2.77/24", "dev", "f0") })
 	a, posted := run(t)
 	a.Announce(actions.Announcement{Router: 1, Term: 1, Link: link, MAC: virtualMAC, Addresses: list,
 		// The kernel ignores ARP for 1 s after the last change (neigh/*/locktime).
@@ -224,7 +226,7 @@ func TestNeighboursTakeItUp(t *testing.T) {
 func TestErrorsAreNotFatal(t *testing.T) {
 	link, _ := pair(t, "n0", "f0")
 	a, posted := run(t)
-	ip(t, "link", "set", "n0", "down")
+	lab.IP(t, "link", "set", "n0", "down")
 	w := actions.Announcement{Router: 1, Term: 1, Link: link, MAC: virtualMAC, Addresses: addresses("192.0.2.1", "2001:db8::1"),
 		Schedule: actions.AnnounceSpec{Refresh: time.Hour}}
 	a.Announce(w)
@@ -234,12 +236,12 @@ func TestErrorsAreNotFatal(t *testing.T) {
 	if s := a.Stats(); s != (Stats{Errors: 2}) {
 		t.Errorf("stats %+v", s)
 	}
-	ip(t, "link", "set", "n0", "up")
+	lab.IP(t, "link", "set", "n0", "up")
 	a.Announce(w)
 	if got := announced(t, posted); got.ARP != 1 || got.NA != 1 || got.Err != "" {
 		t.Errorf("answer %+v", got)
 	}
-	ip(t, "link", "del", "n0")
+	lab.IP(t, "link", "del", "n0")
 	w.Once = true
 	a.Announce(w)
 	if got := announced(t, posted); got.ARP+got.NA != 0 || !strings.HasPrefix(got.Err, "2 of 2 announcements not sent: ") {

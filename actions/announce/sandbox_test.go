@@ -4,7 +4,6 @@ import (
 	"net"
 	"os/exec"
 	"runtime"
-	"strings"
 	"testing"
 	"time"
 
@@ -17,22 +16,12 @@ import (
 // the host's interfaces are never touched and no root is needed.
 func TestMain(m *testing.M) { lab.Main(lab.Options{}, m.Run) }
 
-// ip runs iproute2's ip.
-func ip(t *testing.T, args ...string) string {
-	t.Helper()
-	out, err := exec.Command("ip", args...).CombinedOutput()
-	if err != nil {
-		t.Fatalf("ip %s: %v\n%s", strings.Join(args, " "), err, out)
-	}
-	return string(out)
-}
-
 // pair makes a veth pair, near here and far in a network namespace of its own,
 // both up, and returns near's index and far's namespace.
 func pair(t *testing.T, near, far string) (int, netns.NsHandle) {
 	t.Helper()
 	lab.Need(t)
-	ip(t, "link", "add", near, "type", "veth", "peer", "name", far)
+	lab.IP(t, "link", "add", near, "type", "veth", "peer", "name", far)
 	t.Cleanup(func() { _ = exec.Command("ip", "link", "del", near).Run() })
 	ns := newNamespace(t)
 	l, err := netlink.LinkByName(far)
@@ -42,9 +31,9 @@ func pair(t *testing.T, near, far string) (int, netns.NsHandle) {
 	if err := netlink.LinkSetNsFd(l, int(ns)); err != nil {
 		t.Fatal(err)
 	}
-	ip(t, "link", "set", near, "up")
+	lab.IP(t, "link", "set", near, "up")
 	in(t, ns, func() {
-		ip(t, "link", "set", far, "up")
+		lab.IP(t, "link", "set", far, "up")
 	})
 	lab.AwaitCarrier(t, near)
 	i, err := net.InterfaceByName(near)

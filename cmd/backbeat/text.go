@@ -8,6 +8,8 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/backbeat-ha/backbeat/vrrp"
 )
 
 // look is how to print for people.
@@ -89,22 +91,9 @@ func span(d time.Duration) string {
 }
 
 // took is a measured or configured time given in seconds, in the form that the
-// reasons have (package vrrp): "3.414 s", "609.4 ms", "0.41 ms".
+// reasons have: "3.414 s", "609.4 ms", "0.41 ms".
 func took(seconds float64) string {
-	number := func(x float64, digits int) string {
-		p := math.Pow10(digits)
-		return strconv.FormatFloat(math.Round(x*p)/p, 'f', -1, 64)
-	}
-	switch ms := seconds * 1000; {
-	case ms == 0:
-		return "0 ms"
-	case math.Abs(ms) < 10:
-		return number(ms, 3) + " ms"
-	case math.Abs(ms) < 1000:
-		return number(ms, 1) + " ms"
-	default:
-		return number(seconds, 3) + " s"
-	}
+	return vrrp.Span(time.Duration(math.Round(seconds * float64(time.Second))))
 }
 
 // ago is how long ago something was heard, for a glance.

@@ -3,6 +3,8 @@ package lab
 import (
 	"context"
 	"os"
+	"os/exec"
+	"strings"
 	"testing"
 	"time"
 
@@ -20,6 +22,16 @@ func Need(t testing.TB) {
 		}
 		t.Skip(why)
 	}
+}
+
+// IP runs iproute2's ip in the current namespace and returns what it printed.
+func IP(t testing.TB, args ...string) string {
+	t.Helper()
+	out, err := exec.Command("ip", args...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("ip %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	return string(out)
 }
 
 // AwaitCarrier waits until an interface of the current namespace really
