@@ -48,13 +48,16 @@ func (l *Loop) reload(now time.Duration, cfg *Config) Plan {
 
 // find returns the running router of a name; one that is leaving has no name any more.
 func (l *Loop) find(name string) *router {
-	i, ok := slices.BinarySearchFunc(l.routers, name, func(r *router, n string) int { return strings.Compare(r.cfg.Name, n) })
-	for ; ok && i < len(l.routers) && l.routers[i].cfg.Name == name; i++ {
-		if !l.routers[i].leaving {
-			return l.routers[i]
-		}
+	if i, ok := l.place(name); ok && !l.routers[i].leaving {
+		return l.routers[i]
 	}
 	return nil
+}
+
+// place is where a name is in the sorted list, or would be. No two routers have
+// one name: a successor waits until its predecessor has departed.
+func (l *Loop) place(name string) (int, bool) {
+	return slices.BinarySearchFunc(l.routers, name, func(r *router, n string) int { return strings.Compare(r.cfg.Name, n) })
 }
 
 // adjust changes a running router. Without a difference it only takes over the pointer.
@@ -134,7 +137,7 @@ func (l *Loop) startWaiting(now time.Duration) {
 			continue
 		}
 		r := l.newRouter(cfg)
-		i, _ := slices.BinarySearchFunc(l.routers, cfg.Name, func(r *router, n string) int { return strings.Compare(r.cfg.Name, n) })
+		i, _ := l.place(cfg.Name)
 		l.routers = slices.Insert(l.routers, i, r)
 		l.attach(r)
 		l.due.add(r)
@@ -160,10 +163,14 @@ func claimOf(cfg *RouterConfig, p netip.Prefix) claim {
 	return claim{addr: p.Addr()}
 }
 
-// clashes reports whether a new router must wait for another to depart: one
-// with the same VRID on the same link and family, or one of the same addresses.
+// clashes reports whether a new router must wait for another to depart: one of
+// the same name, with the same VRID on the same link and family, or with one of
+// the same addresses.
 // In a valid configuration that one is on its way out, or about to be sent there.
 func (l *Loop) clashes(cfg *RouterConfig) bool {
+	if _, found := l.place(cfg.Name); found {
+		return true
+	}
 	if k := l.links[cfg.Interface]; k != nil && k.router(cfg.Spec.Family, cfg.Spec.VRID) != nil {
 		return true
 	}

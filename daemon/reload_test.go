@@ -260,3 +260,20 @@ func TestReloadWhileStopping(t *testing.T) {
 		t.Errorf("plan %+v", plan)
 	}
 }
+
+// Another VRID under the same name is another router: it starts when the old
+// one has left, also when the two have nothing else in common.
+func TestReloadReplacesOneAfterTheOther(t *testing.T) {
+	g := newRig(t, web()).active()
+	g.reload(web(named("web", 53, 99)))
+	if page := g.status(""); page.Total != 1 || page.Routers[0].VRID != 52 || !page.Routers[0].Yielding {
+		t.Fatalf("%d routers at a time: %+v", page.Total, page.Routers)
+	}
+	g.receive(52, 90) // the successor
+	g.turn()
+	g.wait(30 * ms)
+	g.apply()
+	if page := g.status(""); page.Total != 1 || page.Routers[0].VRID != 53 || g.state("web") != "backup" {
+		t.Errorf("%d routers: %+v", page.Total, page.Routers)
+	}
+}
