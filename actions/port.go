@@ -13,19 +13,112 @@ import (
 // a late answer for a router that a reload removed finds nobody.
 type RouterID uint32
 
-// Wanted is one router's wish for addresses on a link. The latest wish wins.
+// Address is one address to hold, with what ip-address(8) lets one say about it.
+type Address struct {
+	Prefix netip.Prefix
+	// Interface is where it goes; empty means the router's own interface (its
+	// macvlan with a virtual MAC).
+	Interface string
+	// Label (IPv4 only) is at most 15 bytes and begins with the interface's name.
+	Label string
+	// Scope is an rtnetlink scope (RT_SCOPE_UNIVERSE 0, SITE 200, LINK 253, HOST 254).
+	Scope uint8
+	// Broadcast (IPv4 only); the zero Addr leaves it unset.
+	Broadcast netip.Addr
+	// NoPrefixRoute keeps the kernel from adding the connected route.
+	NoPrefixRoute bool
+}
+
+// Place is an Address and the interface it is for, as it is called and numbered
+// now. Link 0 means that the interface does not exist.
+type Place struct {
+	Address
+	Link     int
+	LinkName string
+}
+
+// VirtualMAC is the macvlan of one virtual router and family: it carries the
+// virtual router MAC, and the addresses of the router's own interface go on it.
+type VirtualMAC struct {
+	// Name of the macvlan; empty lets the keeper choose one ("vr4.61.3": family,
+	// VRID, index of the parent).
+	Name string
+	MAC  [6]byte
+	// Parent is the interface's index, ParentName its name.
+	Parent     int
+	ParentName string
+	// IPv6 says that addresses of that family will come on it; without, IPv6 is
+	// switched off on the macvlan, which then sends nothing by itself.
+	IPv6 bool
+}
+
+// Route is a route that goes with the Active (ip-route(8)).
+type Route struct {
+	// Dst is the destination; 0.0.0.0/0 or ::/0 is the default route.
+	Dst netip.Prefix
+	// Via is the next hop, invalid for an on-link route.
+	Via netip.Addr
+	// Interface is where it leaves; empty means the router's own (its macvlan
+	// with a virtual MAC), unless Via decides.
+	Interface string
+	// Link is the index of Interface, 0 if there is none or it does not exist.
+	Link int
+	// Source is the preferred source address (src), or invalid.
+	Source netip.Addr
+	// Table is the routing table; 0 means main (254).
+	Table uint32
+	// Metric is the priority; 0 leaves it to the kernel.
+	Metric uint32
+	// Scope is an rtnetlink scope.
+	Scope uint8
+	// OnLink says that Via is on the link whatever the addresses say.
+	OnLink bool
+	// MTU in bytes; 0 leaves it out.
+	MTU uint32
+	// Kind is RTN_UNICAST (0 or 1), RTN_BLACKHOLE 6, RTN_UNREACHABLE 7 or RTN_PROHIBIT 8.
+	Kind uint8
+}
+
+// Rule is a policy rule that goes with the Active (ip-rule(8)).
+type Rule struct {
+	// IPv6 is the family of the rule.
+	IPv6 bool
+	// From and To are the selectors, invalid for "all".
+	From, To netip.Prefix
+	// In and Out are interface names (iif, oif), empty for any.
+	In, Out string
+	// Mark and Mask are fwmark; both 0 means any.
+	Mark, Mask uint32
+	// Table to look up; 0 means main.
+	Table uint32
+	// Priority (preference), 1–32765; it must be said, since the kernel's own
+	// choice would differ between the hosts.
+	Priority uint32
+}
+
+// Wanted is one router's wish for the kernel. The latest wish wins.
 type Wanted struct {
 	Router RouterID
 	Term   uint64
-	// Link is the interface index, LinkName its name for the ledger and for messages.
-	Link     int
-	LinkName string
-	// Addresses to hold; empty wants nothing.
-	Addresses []netip.Prefix
+	// Active says that the addresses, routes and rules are to be there. Without
+	// it nothing is wanted but the silent macvlan of VirtualMAC.
+	Active bool
+	// VirtualMAC, if any, is wanted as long as the router runs: in Backup
+	// present, but no frame leaves from or enters to its MAC.
+	VirtualMAC *VirtualMAC
+	// Addresses to hold, in this order. Those whose Link is VirtualMAC.Parent
+	// and whose Interface is empty go on the macvlan.
+	Addresses []Place
+	Routes    []Route
+	Rules     []Rule
+	// Refuse (accept mode off): traffic to and from the addresses is dropped on
+	// this host, Neighbor Discovery and ARP excepted (RFC 9568 6.1).
+	Refuse bool
 	// Own says the addresses are the interface's own (address owner): those
 	// that are there already are left alone and never removed.
 	Own bool
-	// Final says the router goes away: after this wish it is forgotten.
+	// Final says the router goes away: after this wish it is forgotten, and its
+	// macvlan is removed.
 	Final bool
 }
 
@@ -33,21 +126,28 @@ type Wanted struct {
 type Applied struct {
 	Router RouterID
 	Term   uint64
-	// Held tells whether addresses were wanted (true) or removed.
+	// Held repeats Wanted.Active.
 	Held bool
 	// Took is from the wish to the kernel's last answer.
 	Took time.Duration
 	// Err is empty, or what could not be done, all of it.
 	Err string
+	// NoVirtualMAC is empty, or why there is no macvlan: without it the router
+	// cannot serve at all.
+	NoVirtualMAC string
 	// Note is empty, or what people should know although nothing failed ("… was
 	// there already and is not ours", "the ledger could not be written").
 	Note string
 }
 
-// Restored tells that somebody removed a wanted address and it is back.
+// Restored tells that somebody removed something wanted and it is back.
 type Restored struct {
-	Router  RouterID
+	Router RouterID
+	// Address is what was removed, if it was an address.
 	Address netip.Prefix
+	// What names anything else: "route 0.0.0.0/0 via 192.0.2.1", "rule 100",
+	// "macvlan vr4.61.3".
+	What string
 	// Culprit is what is known of who removed it ("NetworkManager (pid 812)").
 	Culprit string
 	// Took is from the kernel's notice of the removal to the address being back.
@@ -73,6 +173,10 @@ type LinkChanged struct {
 	MTU int
 	// Addresses in the kernel's order.
 	Addresses []LinkAddress
+	// Failovers counts the times the link itself asked for its neighbours to be
+	// told anew: a bond that changed its active port (NETDEV_BONDING_FAILOVER,
+	// NETDEV_NOTIFY_PEERS).
+	Failovers uint64
 }
 
 // LinkAddress is one address of an interface.
@@ -95,17 +199,74 @@ type AnnounceSpec struct {
 	Refresh time.Duration
 }
 
-// Announcement is a schedule for one router's addresses on a link.
+// Announcement is a schedule for one router's addresses.
 type Announcement struct {
-	Router    RouterID
-	Term      uint64
-	Link      int
-	MAC       [6]byte
-	Addresses []netip.Addr
+	Router RouterID
+	Term   uint64
+	// Targets are the addresses by interface, in the order in which they go out.
+	Targets []AnnounceTarget
 	// Schedule gives the rounds after the first, which goes out at once.
 	Schedule AnnounceSpec
 	// Once says to send a single round now and to leave a running schedule as it is.
 	Once bool
+}
+
+// AnnounceTarget is addresses to be announced on one interface with one MAC.
+type AnnounceTarget struct {
+	// Link is the interface index: with a virtual MAC the parent's, from which
+	// the frames leave complete.
+	Link int
+	// MAC is frame source and announced address.
+	MAC       [6]byte
+	Addresses []netip.Addr
+}
+
+// Claimed tells that somebody else claims an address that is being announced:
+// an ARP packet or Neighbor Advertisement that came from the network.
+type Claimed struct {
+	Router  RouterID
+	Term    uint64
+	Link    int
+	Address netip.Addr
+	// MAC is the claimed link-layer address, Source the frame's source.
+	MAC, Source [6]byte
+}
+
+// RouterAdvertSpec is the content and pace of Router Advertisements (RFC 4861
+// section 4.2, 6.2.1). All hosts of a virtual router must say the same (RFC
+// 9568 8.2.3).
+type RouterAdvertSpec struct {
+	// On: they are sent while the router is Active.
+	On bool
+	// Interval is MaxRtrAdvInterval, 4 s–1800 s; the least is a third of it.
+	Interval time.Duration
+	// Lifetime is Router Lifetime, up to 9000 s; 0 says "not a default router".
+	Lifetime time.Duration
+	// Managed and Other are the M and O flags.
+	Managed, Other bool
+	// Preference is the default router preference (RFC 4191): "low", "medium" or "high".
+	Preference string
+	// HopLimit is Cur Hop Limit; 0 leaves it unspecified.
+	HopLimit uint8
+	// MTU option; 0 leaves it out.
+	MTU uint32
+	// Prefixes to advertise as on-link and for address autoconfiguration (/64 only).
+	Prefixes []netip.Prefix
+	// DNS are recursive servers (RFC 8106).
+	DNS []netip.Addr
+}
+
+// RouterAdvert asks for one router's Router Advertisements.
+type RouterAdvert struct {
+	Router RouterID
+	Term   uint64
+	// Link is the interface index, of the parent with a virtual MAC.
+	Link int
+	// MAC is frame source and source link-layer option.
+	MAC [6]byte
+	// Source is the virtual link-local address.
+	Source netip.Addr
+	Spec   RouterAdvertSpec
 }
 
 // Announced tells that the first round of an announcement is out.

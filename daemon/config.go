@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"net/netip"
+	"reflect"
 	"slices"
 
 	"github.com/backbeat-ha/backbeat/actions"
@@ -15,21 +16,48 @@ type Config struct {
 	Node string
 	// Routers are the virtual routers, sorted by name; names are unique.
 	Routers []RouterConfig
+	// Groups are the sync groups, sorted by name. A router is in one at most, and
+	// all members of a group have the same priority.
+	Groups []GroupConfig
 }
 
-// RouterConfig is one virtual_router block.
+// GroupConfig is one sync group: its members are Active together or not at all.
+type GroupConfig struct {
+	Name string
+	// Members are names of routers, at least two, in the order of the file.
+	Members []string
+}
+
+// RouterConfig is one virtual_router block, or one of the two elections of a
+// block with election = "both".
 type RouterConfig struct {
 	Name      string
 	Interface string
-	// Spec is the election's part; Spec.Addresses are the advertised addresses.
+	// Spec is the election's part; Spec.Addresses are the advertised addresses,
+	// Spec.Grouped says that Group is set.
 	Spec vrrp.Spec
-	// Addresses are all addresses to hold while Active, with their prefix
-	// lengths: the advertised ones first, in the order of Spec.Addresses, then
-	// those of the other family that ride along.
-	Addresses []netip.Prefix
+	// Source is the primary address to send from; invalid means the first of
+	// the interface's own.
+	Source netip.Addr
+	// Addresses are all addresses to hold while Active: the advertised ones
+	// first, in the order of Spec.Addresses, then those that ride along.
+	Addresses []actions.Address
+	// Routes and Rules go with the Active. Their Link is 0 here.
+	Routes []actions.Route
+	Rules  []actions.Rule
 	// Owner says that the addresses are the interface's own (priority 255):
 	// they are never removed when they were there before us.
-	Owner    bool
+	Owner bool
+	// Accept says whether this host accepts traffic to the addresses while it is
+	// Active (Accept_Mode); the owner always does.
+	Accept bool
+	// VirtualMAC puts the addresses on a macvlan with the virtual router MAC,
+	// called MACName, or by the keeper's choice if that is empty.
+	VirtualMAC   bool
+	MACName      string
+	RouterAdvert actions.RouterAdvertSpec
+	// Group is the name of the sync group, or empty.
+	Group    string
 	Announce actions.AnnounceSpec
 	Hooks    []actions.HookSpec
 }
@@ -37,14 +65,22 @@ type RouterConfig struct {
 // Equal reports whether two configurations of a router are the same in every respect.
 func (c *RouterConfig) Equal(o *RouterConfig) bool {
 	return c.Name == o.Name && c.Interface == o.Interface && c.Owner == o.Owner && c.Announce == o.Announce &&
+		c.Source == o.Source && c.Accept == o.Accept && c.VirtualMAC == o.VirtualMAC && c.MACName == o.MACName && c.Group == o.Group &&
+		advertEqual(&c.RouterAdvert, &o.RouterAdvert) && slices.Equal(c.Routes, o.Routes) && slices.Equal(c.Rules, o.Rules) &&
 		specEqual(&c.Spec, &o.Spec) && slices.Equal(c.Addresses, o.Addresses) &&
 		slices.EqualFunc(c.Hooks, o.Hooks, hookEqual)
 }
 
 func specEqual(a, b *vrrp.Spec) bool {
-	return a.VRID == b.VRID && a.Family == b.Family && a.Priority == b.Priority && a.Interval == b.Interval &&
-		a.Preempt == b.Preempt && a.PreemptDelay == b.PreemptDelay && a.Checksum == b.Checksum &&
-		slices.Equal(a.Addresses, b.Addresses)
+	x, y := *a, *b
+	x.Addresses, y.Addresses, x.Peers, y.Peers = nil, nil, nil, nil
+	return reflect.DeepEqual(x, y) && slices.Equal(a.Addresses, b.Addresses) && slices.Equal(a.Peers, b.Peers)
+}
+
+func advertEqual(a, b *actions.RouterAdvertSpec) bool {
+	return a.On == b.On && a.Interval == b.Interval && a.Lifetime == b.Lifetime && a.Managed == b.Managed && a.Other == b.Other &&
+		a.Preference == b.Preference && a.HopLimit == b.HopLimit && a.MTU == b.MTU &&
+		slices.Equal(a.Prefixes, b.Prefixes) && slices.Equal(a.DNS, b.DNS)
 }
 
 func hookEqual(a, b actions.HookSpec) bool {

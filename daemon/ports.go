@@ -1,7 +1,6 @@
 package daemon
 
 import (
-	"net/netip"
 	"time"
 
 	"github.com/backbeat-ha/backbeat/actions"
@@ -24,16 +23,16 @@ type Clock interface {
 
 // Wire sends and receives advertisements.
 type Wire interface {
-	// Listen asks for sockets on an interface and family; SocketReady answers.
-	// Asking again for what is open is harmless.
-	Listen(link int, family vrrp.Family)
+	// Listen asks for sockets; SocketReady answers. Asking again for what is
+	// open is harmless and answered again.
+	Listen(l vrrp.Listening)
 	// Forget closes what Listen opened on the interface.
 	Forget(link int)
 	// Receive hands queued packets to f until the queues are empty or budget
 	// packets have been read; it reports whether more may be waiting.
 	Receive(budget int, f func(*vrrp.Packet)) (more bool)
-	// Send queues one VRRP message; the Wire copies it and adds the headers.
-	Send(link int, family vrrp.Family, src netip.Addr, message []byte)
+	// Send queues one VRRP message; the Wire copies both and adds the headers.
+	Send(path *vrrp.Path, message []byte)
 	// Flush sends what is queued, in one system call per interface and batch.
 	// It never blocks: what the kernel does not take is counted and dropped.
 	Flush()
@@ -57,9 +56,19 @@ type Addresses interface {
 // Announcer tells the neighbours where the addresses are.
 type Announcer interface {
 	// Announce starts a paced schedule and replaces the router's earlier one.
+	// While it runs, actions.Claimed tells of others who claim the addresses.
 	Announce(a actions.Announcement)
 	// Cancel ends a router's schedule.
 	Cancel(r actions.RouterID)
+}
+
+// Advertiser sends Router Advertisements (RFC 4861) for IPv6 virtual routers.
+type Advertiser interface {
+	// Advertise starts, or replaces, a router's Router Advertisements.
+	Advertise(a actions.RouterAdvert)
+	// Withdraw stops them without a word: the next Active goes on from the
+	// same address, so a lifetime of zero must not be sent.
+	Withdraw(r actions.RouterID)
 }
 
 // Runner runs commands.

@@ -27,7 +27,7 @@ type Advert struct {
 func (a *Advert) Append(b []byte, src, dst netip.Addr, form ChecksumForm) []byte {
 	start := len(b)
 	cs := uint16(a.Interval/IntervalUnit) & 0x0fff
-	b = append(b, Version<<4|TypeAdvertisement, a.VRID, a.Priority, uint8(len(a.Addresses)),
+	b = append(b, Version3<<4|TypeAdvertisement, a.VRID, a.Priority, uint8(len(a.Addresses)),
 		byte(cs>>8), byte(cs), 0, 0)
 	for _, addr := range a.Addresses {
 		b = appendAddr(b, addr)
@@ -141,7 +141,7 @@ func ParseIP(family Family, b []byte, d *Datagram) Drop {
 	case len(d.Message) < headerSize:
 		return DropIncomplete
 	}
-	if v := d.Message[0] >> 4; v != Version && (v != 2 || family != IPv4) {
+	if v := d.Message[0] >> 4; v != Version3 && (v != 2 || family != IPv4) {
 		return DropVersion
 	}
 	d.VRID = d.Message[1]
@@ -156,7 +156,7 @@ func Validate(d *Datagram, a *Advert) (ChecksumForm, Drop) {
 	msg := d.Message
 	count := int(msg[3])
 	switch {
-	case msg[0]>>4 != Version:
+	case msg[0]>>4 != Version3:
 		return FormUnknown, DropVersion
 	case msg[0]&0x0f != TypeAdvertisement:
 		return FormUnknown, DropType

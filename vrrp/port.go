@@ -1,6 +1,9 @@
 package vrrp
 
-import "time"
+import (
+	"net/netip"
+	"time"
+)
 
 // The values that travel between the daemon's loop and the sockets
 // (vrrp/wire). They live here so that neither side imports the other.
@@ -16,12 +19,38 @@ type Packet struct {
 	At time.Duration
 }
 
-// SocketReady answers a wish for sockets on an interface and family. Err is
-// empty on success; otherwise it names the cause and the remedy.
-type SocketReady struct {
+// Listening is a wish for sockets: adverts of a family on an interface, sent to
+// a multicast group, or, with the zero Group, to the host itself (unicast). A
+// group needs an Ethernet-like interface, unicast does not.
+type Listening struct {
+	// Link is the interface index.
 	Link   int
 	Family Family
-	Err    string
+	Group  netip.Addr
+}
+
+// SocketReady answers a Listening. Err is empty on success; otherwise it names
+// the cause and the remedy.
+type SocketReady struct {
+	Listening
+	Err string
+}
+
+// Path is the way of an advert: which headers it gets. It is comparable, so
+// that headers can be built once per Path.
+type Path struct {
+	// Link is the interface index.
+	Link   int
+	Family Family
+	Src    netip.Addr
+	// Dst is the multicast group, or a peer. To a peer the kernel's routing and
+	// neighbour tables decide the next hop.
+	Dst netip.Addr
+	// MAC is the frame source towards a group: the virtual router MAC, or zero
+	// for the interface's own. Towards a peer it is not used.
+	MAC [6]byte
+	// TTL or hop limit.
+	TTL uint8
 }
 
 // SocketStats are the counters of the sockets on one interface.

@@ -9,8 +9,10 @@ import (
 
 // Protocol constants.
 const (
-	// Version is the protocol version this package speaks (section 5.2.1).
-	Version = 3
+	// Version3 is VRRPv3 (RFC 9568), for IPv4 and IPv6.
+	Version3 = 3
+	// Version2 is VRRPv2 (RFC 3768), for IPv4 alone.
+	Version2 = 2
 	// TypeAdvertisement is the only packet type there is (section 5.2.2).
 	TypeAdvertisement = 1
 	// ProtocolNumber is the IP protocol and next header of VRRP (5.1.1.4, 5.1.2.4).
@@ -180,17 +182,48 @@ func (p ChecksumPolicy) String() string {
 	}
 }
 
+// Peer is one of the other hosts of a unicast virtual router.
+type Peer struct {
+	Addr netip.Addr
+	// MinTTL is the least TTL or hop limit believed from it, 1–255. Anything
+	// below 255 gives up the proof that the sender is on the same link, which
+	// is for routed peers only.
+	MinTTL uint8
+}
+
+// Secret is the eight bytes of VRRPv2's simple text authentication (RFC 2338
+// 5.3.6), zero padded; the zero Secret is none. It goes over the wire in clear
+// and never anywhere else: it prints as "(set)".
+type Secret [8]byte
+
+// String does not tell.
+func (s Secret) String() string {
+	if s == (Secret{}) {
+		return "(none)"
+	}
+	return "(set)"
+}
+
+// GoString does not tell either.
+func (s Secret) GoString() string { return s.String() }
+
+// MarshalText keeps it out of JSON as well.
+func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
 // Spec is the configuration of one virtual router, as far as the election is
-// concerned. It is a value: a Router keeps its own copy, and the address slice
-// must not be changed after it was handed over.
+// concerned. It is a value: a Router keeps its own copy, and the slices must
+// not be changed after they were handed over.
 type Spec struct {
+	// Version is Version3 or Version2; 0 means Version3.
+	Version uint8
 	// VRID is 1–255.
 	VRID uint8
 	// Family is the family that elects.
 	Family Family
 	// Priority is 1–254, or PriorityOwner for the owner of the addresses.
 	Priority uint8
-	// Interval is Advertisement_Interval: MinInterval–MaxInterval in steps of IntervalUnit.
+	// Interval is Advertisement_Interval: MinInterval–MaxInterval in steps of
+	// IntervalUnit; whole seconds from 1 to 255 for Version2.
 	Interval time.Duration
 	// Preempt is Preempt_Mode; the owner preempts whatever it says (6.1).
 	Preempt bool
@@ -201,6 +234,70 @@ type Spec struct {
 	// Addresses are the advertised addresses in configured order, all of
 	// Family, at most MaxAddresses; for IPv6 the first is link-local (5.2.9).
 	Addresses []netip.Addr
-	// Checksum is the form to send (IPv4 only).
+	// Checksum is the form to send (IPv4 with Version3 only).
 	Checksum ChecksumPolicy
+
+	// Group is the multicast group; the zero Addr means Family.Group(). It is
+	// not used when there are Peers.
+	Group netip.Addr
+	// Peers makes the router unicast: one copy to each, and only they are believed.
+	Peers []Peer
+	// TTL of what is sent to Peers; 0 means HopLimit. To a group it is always HopLimit.
+	TTL uint8
+	// Secret is the simple text password (Version2 only, for migration).
+	Secret Secret
+
+	// AnswerLower: as Active, answer an advertisement of lower priority at once
+	// (RFC 9568 6.4.3; RFC 3768 discards it silently).
+	AnswerLower bool
+	// Farewell: losing to a better Active, advertise once more, so that it
+	// learns of us and announces the addresses again.
+	Farewell bool
+	// VerifyAddresses (Version2 only): drop advertisements with other addresses
+	// than ours, unless from the owner (RFC 3768 7.1). Without it they are
+	// believed and told about, as in version 3.
+	VerifyAddresses bool
+	// AcceptGlobalFirst believes IPv6 advertisements whose first address is not
+	// link-local, which erratum 8300 forbids and FRR's vrrpd sends.
+	AcceptGlobalFirst bool
+
+	// Settle is how long the link must have been usable before the router
+	// starts to take part: spanning tree, a network card that trains.
+	Settle time.Duration
+	// LinkDownDelay is how long a lost link is waited for before the router
+	// leaves. It must be below two intervals.
+	LinkDownDelay time.Duration
+	// Grouped: a Group decides with the other members when to become Active.
+	Grouped bool
+}
+
+// V returns the version, which is 3 unless Version says 2.
+func (s *Spec) V() uint8 {
+	if s.Version == Version2 {
+		return Version2
+	}
+	return Version3
+}
+
+// Unicast reports whether advertisements go to named peers.
+func (s *Spec) Unicast() bool { return len(s.Peers) > 0 }
+
+// MulticastGroup returns the group in use; invalid for a unicast router.
+func (s *Spec) MulticastGroup() netip.Addr {
+	switch {
+	case s.Unicast():
+		return netip.Addr{}
+	case s.Group.IsValid():
+		return s.Group
+	default:
+		return s.Family.Group()
+	}
+}
+
+// VirtualMAC returns the virtual router MAC address (section 7.3).
+func VirtualMAC(f Family, vrid uint8) [6]byte {
+	if f == IPv6 {
+		return [6]byte{0x00, 0x00, 0x5e, 0x00, 0x02, vrid}
+	}
+	return [6]byte{0x00, 0x00, 0x5e, 0x00, 0x01, vrid}
 }
