@@ -2,6 +2,8 @@ package actions
 
 import (
 	"net/netip"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -79,6 +81,48 @@ type Route struct {
 	Kind uint8
 }
 
+// String is the route as ip-route(8) writes it.
+func (r Route) String() string {
+	var b strings.Builder
+	switch r.Kind {
+	case 6:
+		b.WriteString("blackhole ")
+	case 7:
+		b.WriteString("unreachable ")
+	case 8:
+		b.WriteString("prohibit ")
+	}
+	if r.Dst.Bits() == 0 {
+		b.WriteString("default")
+	} else {
+		b.WriteString(r.Dst.String())
+	}
+	if r.Via.IsValid() {
+		b.WriteString(" via " + r.Via.String())
+	}
+	if r.Interface != "" {
+		b.WriteString(" dev " + r.Interface)
+	}
+	if r.Table != 0 {
+		b.WriteString(" table " + number(r.Table))
+	}
+	if r.Source.IsValid() {
+		b.WriteString(" src " + r.Source.String())
+	}
+	if r.Metric != 0 {
+		b.WriteString(" metric " + number(r.Metric))
+	}
+	if r.MTU != 0 {
+		b.WriteString(" mtu " + number(r.MTU))
+	}
+	if r.OnLink {
+		b.WriteString(" onlink")
+	}
+	return b.String()
+}
+
+func number(n uint32) string { return strconv.FormatUint(uint64(n), 10) }
+
 // Rule is a policy rule that goes with the Active (ip-rule(8)).
 type Rule struct {
 	// IPv6 is the family of the rule.
@@ -94,6 +138,37 @@ type Rule struct {
 	// Priority (preference), 1–32765; it must be said, since the kernel's own
 	// choice would differ between the hosts.
 	Priority uint32
+}
+
+// String is the rule as ip-rule(8) writes it.
+func (r Rule) String() string {
+	var b strings.Builder
+	b.WriteString(number(r.Priority) + ": from ")
+	if r.From.IsValid() {
+		b.WriteString(r.From.String())
+	} else {
+		b.WriteString("all")
+	}
+	if r.To.IsValid() {
+		b.WriteString(" to " + r.To.String())
+	}
+	if r.In != "" {
+		b.WriteString(" iif " + r.In)
+	}
+	if r.Out != "" {
+		b.WriteString(" oif " + r.Out)
+	}
+	if r.Mark != 0 || r.Mask != 0 {
+		b.WriteString(" fwmark 0x" + strconv.FormatUint(uint64(r.Mark), 16))
+		if r.Mask != 0 && r.Mask != 0xffffffff {
+			b.WriteString("/0x" + strconv.FormatUint(uint64(r.Mask), 16))
+		}
+	}
+	table := "main"
+	if r.Table != 0 && r.Table != 254 {
+		table = number(r.Table)
+	}
+	return b.String() + " lookup " + table
 }
 
 // Wanted is one router's wish for the kernel. The latest wish wins.

@@ -26,7 +26,8 @@ func occasionOf(to, cause string) actions.Occasion {
 	}
 	switch cause {
 	case vrrp.CauseInterfaceDown.String(), vrrp.CauseInterfaceMissing.String(),
-		vrrp.CauseNoPrimaryAddress.String(), vrrp.CauseSocket.String():
+		vrrp.CauseNoPrimaryAddress.String(), vrrp.CauseSocket.String(),
+		vrrp.CauseVirtualMAC.String(), vrrp.CauseSyncGroup.String():
 		return actions.OnFault
 	}
 	return actions.OnInitialize
@@ -100,8 +101,8 @@ type HookEvent struct {
 func hookInput(node string, cfg *RouterConfig, o actions.Occasion, t *Transition) (env []string, stdin []byte) {
 	ev := HookEvent{SchemaVersion: 1, Node: node, On: o.String(), Interface: cfg.Interface, VRID: cfg.Spec.VRID,
 		Family: cfg.Spec.Family.String(), Transition: *t}
-	for _, p := range cfg.Addresses {
-		ev.Addresses = append(ev.Addresses, p.String())
+	for i := range cfg.Addresses {
+		ev.Addresses = append(ev.Addresses, cfg.Addresses[i].Prefix.String())
 	}
 	stdin, err := json.Marshal(ev)
 	if err != nil {

@@ -3,7 +3,7 @@ package daemon
 // Input is a value that another goroutine posts to the loop: one of the types
 // in this file, or an answer from a port: vrrp.SocketReady,
 // actions.LinkChanged, actions.Applied, actions.Restored, actions.Announced,
-// actions.HookDone. Anything else is a programming error and panics.
+// actions.Claimed, actions.HookDone. Anything else is a programming error and panics.
 type Input any
 
 // Reload asks for a new configuration. The answer is the plan that was carried out.

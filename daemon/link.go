@@ -17,29 +17,41 @@ type link struct {
 	index int // 0 while it does not exist
 	level actions.LinkChanged
 	known bool // a level has arrived
-	// virtual are the addresses routers on this link hold while Active: never
+	// virtual are the addresses routers hold on this link while Active: never
 	// a source. An owner's addresses are its own and not in here.
 	virtual map[netip.Addr]int
 	ids     [2][256]*router // by family and VRID; an array because every packet passes here
 	routers []*router
-	sockets map[vrrp.Family]*socket
+	guests  []*router // routers of other links with addresses or routes here
+	sockets map[listening]*socket
+	// strangers are the VRIDs of other groups heard here, by family.
+	strangers [2][4]uint64
 	// What follows from level and virtual, made when first asked for.
 	fresh   bool
 	stale   bool // a router's addresses changed: others may have to look for another source
 	usable  map[vrrp.Family][]netip.Addr
+	global  []netip.Addr // usable IPv6 addresses that are not link-local
 	present map[netip.Addr]bool
 
 	drops   [vrrp.NumDrops]uint64
 	refused map[vrrp.Drop]*sighting // packets that reached no router
 }
 
-// socket is the state of one family's sockets.
+// listening is what a socket is asked for on a link: the zero group is unicast.
+type listening struct {
+	family vrrp.Family
+	group  netip.Addr
+}
+
+func listeningOf(s *vrrp.Spec) listening { return listening{s.Family, s.MulticastGroup()} }
+
+// socket is the state of what one listening asked for.
 type socket struct {
 	asked, ready bool
 	err          string
 }
 
-// slot is where the router of a family and VRID is, or would be.
+// slot is where the routers of a family and VRID are, or would be.
 func (k *link) slot(f vrrp.Family, vrid uint8) **router {
 	if f == vrrp.IPv4 {
 		return &k.ids[0][vrid]
@@ -49,21 +61,61 @@ func (k *link) slot(f vrrp.Family, vrid uint8) **router {
 
 func (k *link) router(f vrrp.Family, vrid uint8) *router { return *k.slot(f, vrid) }
 
-// attach puts a router on its link, making the link on first use.
-func (l *Loop) attach(r *router) {
-	k := l.links[r.cfg.Interface]
-	if k == nil {
-		k = &link{name: r.cfg.Interface, virtual: map[netip.Addr]int{}, refused: map[vrrp.Drop]*sighting{}, sockets: map[vrrp.Family]*socket{}}
-		l.links[k.name] = k
+// find returns the router a datagram is for: nearly always the only one with
+// its VRID. Of several, which have different groups or peers, it is the one
+// that listens that way; if none does, the first, which will say so.
+func (k *link) find(d *vrrp.Datagram) *router {
+	head := k.router(d.Family, d.VRID)
+	if head == nil || head.next == nil {
+		return head
 	}
+	for r := head; r != nil; r = r.next {
+		if s := &r.cfg.Spec; vrrp.Addressed(d, s) && (!s.Unicast() || s.HasPeer(d.Src)) {
+			return r
+		}
+	}
+	return head
+}
+
+// linkOf returns the link of a name, making it on first use.
+func (l *Loop) linkOf(name string) *link {
+	k := l.links[name]
+	if k == nil {
+		k = &link{name: name, virtual: map[netip.Addr]int{}, refused: map[vrrp.Drop]*sighting{}, sockets: map[listening]*socket{}}
+		l.links[name] = k
+	}
+	return k
+}
+
+// elsewhere lists the other interfaces a configuration has addresses or routes on.
+func (c *RouterConfig) elsewhere() (names []string) {
+	add := func(name string) {
+		if name != "" && name != c.Interface && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	for i := range c.Addresses {
+		add(c.Addresses[i].Interface)
+	}
+	for i := range c.Routes {
+		add(c.Routes[i].Interface)
+	}
+	return names
+}
+
+// attach puts a router on its link.
+func (l *Loop) attach(r *router) {
+	k := l.linkOf(r.cfg.Interface)
 	r.link = k
 	k.routers = append(k.routers, r)
-	*k.slot(r.cfg.Spec.Family, r.cfg.Spec.VRID) = r
-	if k.sockets[r.cfg.Spec.Family] == nil {
-		k.sockets[r.cfg.Spec.Family] = &socket{}
+	slot := k.slot(r.cfg.Spec.Family, r.cfg.Spec.VRID)
+	r.next, *slot = *slot, r
+	if at := listeningOf(&r.cfg.Spec); k.sockets[at] == nil {
+		k.sockets[at] = &socket{}
 	}
-	l.count(k, r.cfg, 1)
+	l.count(r, r.cfg, 1)
 	l.listen(k)
+	l.prepare(r)
 }
 
 // detach takes it off again. The link stays while the watch list has it: a
@@ -71,8 +123,13 @@ func (l *Loop) attach(r *router) {
 func (l *Loop) detach(r *router) {
 	k := r.link
 	k.routers = slices.DeleteFunc(k.routers, func(x *router) bool { return x == r })
-	*k.slot(r.cfg.Spec.Family, r.cfg.Spec.VRID) = nil
-	l.count(k, r.cfg, -1)
+	for at := k.slot(r.cfg.Spec.Family, r.cfg.Spec.VRID); *at != nil; at = &(*at).next {
+		if *at == r {
+			*at, r.next = r.next, nil
+			break
+		}
+	}
+	l.count(r, r.cfg, -1)
 	r.link = nil
 }
 
@@ -86,14 +143,23 @@ func (l *Loop) forgetLink(k *link) {
 }
 
 // count counts a router's addresses in or out: on the host, where two routers
-// could clash over them, and on the link, where they are never a source. An
+// could clash over them, and on their links, where they are never a source. An
 // owner's are its own and may be.
-func (l *Loop) count(k *link, cfg *RouterConfig, by int) {
-	k.fresh = false
-	for _, p := range cfg.Addresses {
-		tally(l.claims, claimOf(cfg, p), by)
+func (l *Loop) count(r *router, cfg *RouterConfig, by int) {
+	for i := range cfg.Addresses {
+		a := &cfg.Addresses[i]
+		k := l.linkOf(cfg.on(a.Interface))
+		k.fresh = false
+		tally(l.claims, claimOf(cfg, a), by)
 		if !cfg.Owner {
-			tally(k.virtual, p.Addr(), by)
+			tally(k.virtual, a.Prefix.Addr(), by)
+		}
+	}
+	for _, name := range cfg.elsewhere() {
+		k := l.linkOf(name)
+		k.guests = slices.DeleteFunc(k.guests, func(x *router) bool { return x == r })
+		if by > 0 {
+			k.guests = append(k.guests, r)
 		}
 	}
 }
@@ -120,6 +186,9 @@ func (l *Loop) onLink(now time.Duration, v actions.LinkChanged) {
 		l.onLink(now, actions.LinkChanged{Name: other.name})
 	}
 	moved := k.known && k.index == v.Index && k.level.MAC != v.MAC
+	failedOver := k.known && k.index == v.Index && k.level.Failovers != v.Failovers
+	renumbered := k.index != v.Index
+	came := k.index == v.Index && !k.level.Up && v.Up
 	if k.index != v.Index || moved {
 		if k.index != 0 {
 			l.ports.Wire.Forget(k.index)
@@ -139,9 +208,22 @@ func (l *Loop) onLink(now time.Duration, v actions.LinkChanged) {
 	k.level, k.known, k.fresh = v, true, false
 	l.listen(k)
 	for _, r := range slices.Clone(k.routers) {
+		if renumbered {
+			r.macLink, r.noMAC = 0, ""
+		}
+		l.prepare(r)
 		l.evaluate(now, r)
-		if moved && r.fsm.State() == vrrp.Active {
+		switch {
+		case moved && r.fsm.State() == vrrp.Active:
 			l.announce(r, false) // the neighbours, and the running schedule, know the old MAC
+		case failedOver:
+			l.step(now, r, vrrp.Moved{})
+		}
+	}
+	for _, r := range k.guests {
+		if r.fsm.State() == vrrp.Active && (renumbered || came || moved) {
+			l.want(r, true)
+			r.announceDue = true
 		}
 	}
 }
@@ -151,21 +233,21 @@ func (l *Loop) listen(k *link) {
 	if k.index == 0 || !k.level.Up {
 		return
 	}
-	for f, s := range k.sockets {
+	for at, s := range k.sockets {
 		if !s.asked {
 			s.asked = true
-			l.ports.Wire.Listen(k.index, f)
+			l.ports.Wire.Listen(vrrp.Listening{Link: k.index, Family: at.family, Group: at.group})
 		}
 	}
 }
 
 func (l *Loop) onSocket(now time.Duration, v vrrp.SocketReady) {
 	k := l.byIndex[v.Link]
-	if k == nil || k.sockets[v.Family] == nil {
+	if k == nil || k.sockets[listening{v.Family, v.Group}] == nil {
 		l.stats.stale++
 		return
 	}
-	s := k.sockets[v.Family]
+	s := k.sockets[listening{v.Family, v.Group}]
 	s.ready, s.err = v.Err == "", v.Err
 	if v.Err != "" {
 		s.asked = false
@@ -177,17 +259,42 @@ func (l *Loop) onSocket(now time.Duration, v vrrp.SocketReady) {
 	}
 }
 
-func (l *Loop) retrySockets() {
+// retry asks again for what could not be had: sockets, macvlans.
+func (l *Loop) retry(now time.Duration) {
 	l.retryAt = vrrp.Never
 	for _, k := range l.links {
 		l.listen(k)
+		for _, r := range k.routers {
+			if r.noMAC != "" {
+				l.prepare(r)
+			}
+		}
 	}
 }
 
 // evaluate computes from what is true now whether a router can take part, and
-// tells it if that differs from what it knows.
+// tells it if that differs from what it knows. A fault of its own is one of the
+// others in its sync group as well.
 func (l *Loop) evaluate(now time.Duration, r *router) {
-	st := r.link.stateFor(r)
+	own := r.link.stateFor(r)
+	before := r.own.Fault
+	r.own = own
+	l.tellState(now, r)
+	if own.Fault != before {
+		for _, m := range r.group.others(r) {
+			l.tellState(now, m)
+		}
+	}
+}
+
+// tellState tells the machine its state, or that of its group.
+func (l *Loop) tellState(now time.Duration, r *router) {
+	st := r.own
+	if st.Fault == vrrp.FaultNone {
+		if imposed, yes := r.group.faultOf(r); yes {
+			st = imposed
+		}
+	}
 	if st.Fault == vrrp.FaultPending && r.fsm.State() != vrrp.Initialize {
 		return // sockets are being opened anew (another MAC): no reason to leave
 	}
@@ -205,7 +312,7 @@ func (l *Loop) evaluate(now time.Duration, r *router) {
 
 // stateFor is the level of everything the router needs from this link.
 func (k *link) stateFor(r *router) vrrp.LinkState {
-	s := k.sockets[r.cfg.Spec.Family]
+	s := k.sockets[listeningOf(&r.cfg.Spec)]
 	switch {
 	case !k.known:
 		return vrrp.LinkState{Fault: vrrp.FaultPending}
@@ -214,31 +321,41 @@ func (k *link) stateFor(r *router) vrrp.LinkState {
 	case !k.level.Up:
 		return vrrp.LinkState{Fault: vrrp.FaultInterfaceDown, Detail: k.level.Detail}
 	}
-	src := k.source(r.cfg.Spec.Family, r.fsm.Source())
+	src := k.source(r)
 	switch {
-	case !src.IsValid() && r.cfg.Spec.Family == vrrp.IPv6:
-		return vrrp.LinkState{Fault: vrrp.FaultNoPrimaryAddress, Detail: "no usable IPv6 link-local address"}
 	case !src.IsValid():
-		return vrrp.LinkState{Fault: vrrp.FaultNoPrimaryAddress, Detail: k.noSource()}
+		return vrrp.LinkState{Fault: vrrp.FaultNoPrimaryAddress, Detail: k.noSource(r.cfg)}
 	case s.err != "":
 		return vrrp.LinkState{Fault: vrrp.FaultSocket, Detail: s.err}
-	case !s.ready:
+	case r.noMAC != "":
+		return vrrp.LinkState{Fault: vrrp.FaultVirtualMAC, Detail: r.noMAC}
+	case !s.ready, r.cfg.VirtualMAC && r.macLink != k.index:
 		return vrrp.LinkState{Fault: vrrp.FaultPending}
 	}
 	return vrrp.LinkState{Source: src}
 }
 
-// source selects the primary address: the one in use while it is there, since
-// it is the tie-break key and the advertised identity, else the first in the
-// kernel's order that is not virtual.
-func (k *link) source(f vrrp.Family, current netip.Addr) netip.Addr {
+// source selects the primary address: the configured one, else the one in use
+// while it is there, since it is the tie-break key and the advertised identity,
+// else the first in the kernel's order that is not virtual.
+func (k *link) source(r *router) netip.Addr {
 	k.refresh()
-	list := k.usable[f]
+	if want := r.cfg.Source; want.IsValid() {
+		for _, a := range k.level.Addresses {
+			if a.Prefix.Addr() == want && !a.Tentative {
+				return want
+			}
+		}
+		return netip.Addr{}
+	}
+	list := k.usable[r.cfg.Spec.Family]
 	switch {
-	case slices.Contains(list, current):
-		return current
+	case slices.Contains(list, r.fsm.Source()):
+		return r.fsm.Source()
 	case len(list) > 0:
 		return list[0]
+	case r.cfg.Spec.Unicast() && r.cfg.Spec.Family == vrrp.IPv6 && len(k.global) > 0:
+		return k.global[0] // a link without link-local addresses, such as a tunnel
 	default:
 		return netip.Addr{}
 	}
@@ -251,21 +368,31 @@ func (k *link) refresh() {
 		return
 	}
 	k.fresh = true
-	k.usable = map[vrrp.Family][]netip.Addr{}
+	k.usable, k.global = map[vrrp.Family][]netip.Addr{}, nil
 	k.present = make(map[netip.Addr]bool, len(k.level.Addresses))
 	for _, a := range k.level.Addresses {
 		addr := a.Prefix.Addr()
 		f := vrrp.FamilyOf(addr)
 		k.present[addr] = true
-		if a.Tentative || k.virtual[addr] > 0 || f == vrrp.IPv6 && !addr.IsLinkLocalUnicast() {
+		if a.Tentative || k.virtual[addr] > 0 {
+			continue
+		}
+		if f == vrrp.IPv6 && !addr.IsLinkLocalUnicast() {
+			k.global = append(k.global, addr)
 			continue
 		}
 		k.usable[f] = append(k.usable[f], addr)
 	}
 }
 
-// noSource says why an interface has no IPv4 address to send from.
-func (k *link) noSource() string {
+// noSource says why an interface has no address to send from.
+func (k *link) noSource(cfg *RouterConfig) string {
+	if cfg.Source.IsValid() {
+		return fmt.Sprintf("source = %q is not on it (yet)", cfg.Source)
+	}
+	if cfg.Spec.Family == vrrp.IPv6 {
+		return "no usable IPv6 link-local address"
+	}
 	for _, a := range k.level.Addresses {
 		if addr := a.Prefix.Addr(); addr.Is4() && k.virtual[addr] > 0 {
 			return fmt.Sprintf("its only IPv4 address, %s, is a virtual one: give it an address of its own, or say owner = true here", addr)
@@ -288,6 +415,10 @@ func faultText(name string, st vrrp.LinkState) string {
 		return fmt.Sprintf("interface %s has no address to send from%s", name, detail)
 	case vrrp.FaultSocket:
 		return fmt.Sprintf("interface %s%s", name, detail)
+	case vrrp.FaultVirtualMAC:
+		return fmt.Sprintf("no virtual MAC on interface %s%s", name, detail)
+	case vrrp.FaultGroup:
+		return "another member of the sync group is out" + detail
 	case vrrp.FaultPending:
 		return fmt.Sprintf("interface %s is being looked at", name)
 	default:

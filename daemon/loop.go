@@ -39,8 +39,10 @@ type Ports struct {
 	Wire      Wire
 	Addresses Addresses
 	Announcer Announcer
-	Runner    Runner
-	Journal   Journal
+	// Advertiser may be nil if no router sends Router Advertisements.
+	Advertiser Advertiser
+	Runner     Runner
+	Journal    Journal
 	// Watch names the interfaces whose actions.LinkChanged are wanted.
 	Watch func(names []string)
 	// Past is the history of earlier runs, oldest first.
@@ -56,15 +58,17 @@ type Loop struct {
 	inbox chan Input
 	done  chan struct{}
 
-	routers  []*router // sorted by name
-	byID     map[actions.RouterID]*router
-	lastID   actions.RouterID
-	waiting  []*RouterConfig // routers to start once those they clash with have gone
-	links    map[string]*link
-	watched  []string // the names the watcher was given last
-	byIndex  map[int]*link
-	due      dueHeap
-	setAside []*router // Backups whose deadline is not judged this turn
+	routers   []*router // sorted by name
+	byID      map[actions.RouterID]*router
+	lastID    actions.RouterID
+	waiting   []*RouterConfig // routers to start once those they clash with have gone
+	links     map[string]*link
+	groups    map[string]*group
+	undecided []*group // groups with a member that changed
+	watched   []string // the names the watcher was given last
+	byIndex   map[int]*link
+	due       dueHeap
+	setAside  []*router // Backups whose deadline is not judged this turn
 
 	// claims counts who has an address, running or leaving.
 	claims map[claim]int
@@ -82,6 +86,7 @@ type Loop struct {
 	lateness time.Duration
 	unread   int
 	retryAt  time.Duration
+	groupAt  time.Duration // a group's hold-off ends
 
 	stopping bool
 	stopAt   time.Duration // give up waiting for last answers
@@ -99,7 +104,7 @@ func New(cfg *Config, ports Ports) *Loop {
 		// A thousand answers can come while one turn runs; senders beyond that wait.
 		inbox: make(chan Input, 1024), done: make(chan struct{}),
 		byID: map[actions.RouterID]*router{}, claims: map[claim]int{}, links: map[string]*link{}, byIndex: map[int]*link{},
-		armed: vrrp.Never, retryAt: vrrp.Never, stopAt: vrrp.Never, since: ports.Clock.Wall()}
+		groups: map[string]*group{}, armed: vrrp.Never, retryAt: vrrp.Never, groupAt: vrrp.Never, stopAt: vrrp.Never, since: ports.Clock.Wall()}
 	l.onPacket = l.packet
 	l.history.load(ports.Past)
 	l.reload(ports.Clock.Now(), cfg)
@@ -150,19 +155,21 @@ func (l *Loop) Turn() (next time.Duration, finished bool) {
 	}
 	now = l.ports.Clock.Now()
 	l.expire(now)
+	l.decide(now)
 	l.ports.Wire.Flush()
 	more := l.drainInputs()
 	if now >= l.retryAt {
-		l.retrySockets()
+		l.retry(now)
 	}
 	if l.untidy {
 		l.tidy(now)
 	}
+	l.decide(now)
 	l.ports.Wire.Flush()
 	if l.stopping && l.left(now) {
 		return vrrp.Never, true
 	}
-	l.armed = min(l.due.next(), l.retryAt, l.stopAt)
+	l.armed = min(l.due.next(), l.retryAt, l.groupAt, l.stopAt)
 	if more || l.unread > 0 {
 		return now, false
 	}
@@ -204,26 +211,32 @@ func (l *Loop) packet(p *vrrp.Packet) {
 		l.refuse(k, nil, drop)
 		return
 	}
-	r := k.router(p.Family, l.datagram.VRID)
+	r := k.find(&l.datagram)
 	if r == nil {
+		k.noteVRID(p.Family, l.datagram.VRID)
 		l.refuse(k, nil, vrrp.DropVRID)
 		return
 	}
-	form, drop := vrrp.Validate(&l.datagram, &l.received.Advert)
+	form, drop := vrrp.Validate(&l.datagram, &r.cfg.Spec, &l.received.Advert)
 	if drop != vrrp.Accepted {
 		l.refuse(k, r, drop)
 		return
 	}
-	l.received.Src, l.received.Form, l.received.At = l.datagram.Src, form, p.At
-	l.step(l.ports.Clock.Now(), r, &l.received)
+	l.received.Src, l.received.TTL, l.received.Form, l.received.At = l.datagram.Src, l.datagram.TTL, form, p.At
+	now := l.ports.Clock.Now()
+	l.step(now, r, &l.received)
+	if r.group != nil && l.received.Advert.Priority == vrrp.PriorityStop {
+		l.peerLeft(now, r)
+	}
 }
 
 // refuse counts a dropped packet and tells, at a bounded rate.
 func (l *Loop) refuse(k *link, r *router, d vrrp.Drop) {
 	k.drops[d]++
 	who, seen := k.name, k.refused
+	now := l.ports.Clock.Now()
 	if r != nil {
-		r.fsm.Refuse(d)
+		r.fsm.Refuse(&l.datagram, d, now)
 		if r.refused == nil {
 			r.refused = map[vrrp.Drop]*sighting{}
 		}
@@ -234,7 +247,6 @@ func (l *Loop) refuse(k *link, r *router, d vrrp.Drop) {
 		s = &sighting{}
 		seen[d] = s
 	}
-	now := l.ports.Clock.Now()
 	s.count++
 	s.at, s.src, s.vrid = now, l.datagram.Src, l.datagram.VRID
 	level := slog.LevelWarn
@@ -295,6 +307,7 @@ func (l *Loop) step(now time.Duration, r *router, ev vrrp.Event) {
 	}
 	if len(l.effects) > 0 {
 		l.carryOut(now, r)
+		r.group.changed(l)
 	}
 }
 
@@ -323,6 +336,8 @@ func (l *Loop) onInput(now time.Duration, in Input) {
 		l.onRestored(v)
 	case actions.Announced:
 		l.onAnnounced(now, v)
+	case actions.Claimed:
+		l.onClaimed(now, v)
 	case actions.HookDone:
 		l.onHookDone(now, v)
 	case Reload:

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -103,7 +104,8 @@ func compare(o, n *RouterConfig, existed bool) Change {
 	switch {
 	case !existed:
 		return Add
-	case o.Interface != n.Interface || o.Spec.VRID != n.Spec.VRID || o.Spec.Family != n.Spec.Family:
+	case o.Interface != n.Interface || o.Spec.VRID != n.Spec.VRID || o.Spec.Family != n.Spec.Family || o.Spec.V() != n.Spec.V() ||
+		listeningOf(&o.Spec) != listeningOf(&n.Spec) || o.VirtualMAC != n.VirtualMAC || o.MACName != n.MACName:
 		return Replace
 	case !o.Equal(n):
 		return Adjust
@@ -129,19 +131,34 @@ func differences(o, n *RouterConfig) (d []string) {
 	say(o.Spec.Preempt != n.Spec.Preempt, "preempt", o.Spec.Preempt, n.Spec.Preempt)
 	say(o.Spec.PreemptDelay != n.Spec.PreemptDelay, "preempt_delay", vrrp.Span(o.Spec.PreemptDelay), vrrp.Span(n.Spec.PreemptDelay))
 	say(o.Spec.Checksum != n.Spec.Checksum, "checksum", o.Spec.Checksum, n.Spec.Checksum)
-	for _, p := range n.Addresses {
-		if !slices.Contains(o.Addresses, p) {
-			d = append(d, "address "+p.String()+" added")
+	say(o.Spec.V() != n.Spec.V(), "version", o.Spec.V(), n.Spec.V())
+	say(o.Spec.MulticastGroup() != n.Spec.MulticastGroup(), "multicast_group", groupText(&o.Spec), groupText(&n.Spec))
+	say(!slices.Equal(o.Spec.Peers, n.Spec.Peers), "peers", peerText(o.Spec.Peers), peerText(n.Spec.Peers))
+	say(o.Spec.TTL != n.Spec.TTL, "ttl", o.Spec.TTL, n.Spec.TTL)
+	say(o.Source != n.Source, "source", sourceText(o.Source), sourceText(n.Source))
+	say(o.VirtualMAC != n.VirtualMAC, "virtual_mac", o.VirtualMAC, n.VirtualMAC)
+	say(o.MACName != n.MACName, "virtual_mac_name", o.MACName, n.MACName)
+	say(o.Accept != n.Accept, "accept", o.Accept, n.Accept)
+	say(o.Group != n.Group, "sync group", o.Group, n.Group)
+	say(o.Spec.AnswerLower != n.Spec.AnswerLower, "answer_lower", o.Spec.AnswerLower, n.Spec.AnswerLower)
+	say(o.Spec.Farewell != n.Spec.Farewell, "farewell", o.Spec.Farewell, n.Spec.Farewell)
+	say(o.Spec.VerifyAddresses != n.Spec.VerifyAddresses, "verify_addresses", o.Spec.VerifyAddresses, n.Spec.VerifyAddresses)
+	say(o.Spec.AcceptGlobalFirst != n.Spec.AcceptGlobalFirst, "accept_global_first", o.Spec.AcceptGlobalFirst, n.Spec.AcceptGlobalFirst)
+	say(o.Spec.Settle != n.Spec.Settle, "settle", vrrp.Span(o.Spec.Settle), vrrp.Span(n.Spec.Settle))
+	say(o.Spec.LinkDownDelay != n.Spec.LinkDownDelay, "link_down_delay", vrrp.Span(o.Spec.LinkDownDelay), vrrp.Span(n.Spec.LinkDownDelay))
+	mark := func(differs bool, name string) {
+		if differs {
+			d = append(d, name)
 		}
 	}
-	for _, p := range o.Addresses {
-		if !slices.Contains(n.Addresses, p) {
-			d = append(d, "address "+p.String()+" removed")
-		}
-	}
+	mark(o.Spec.Secret != n.Spec.Secret, "auth_pass")
+	d = append(d, addressDifferences(o, n)...)
 	if len(d) == 0 && !slices.Equal(o.Addresses, n.Addresses) {
-		d = append(d, "order of the addresses")
+		d = append(d, "order or options of the addresses")
 	}
+	mark(!slices.Equal(o.Routes, n.Routes), "routes")
+	mark(!slices.Equal(o.Rules, n.Rules), "rules")
+	mark(!advertEqual(&o.RouterAdvert, &n.RouterAdvert), "router_advertisements")
 	if o.Announce != n.Announce {
 		d = append(d, "announce")
 	}
@@ -149,4 +166,63 @@ func differences(o, n *RouterConfig) (d []string) {
 		d = append(d, "hooks")
 	}
 	return d
+}
+
+// manyAddresses is from how many addresses on they are counted instead of named.
+const manyAddresses = 8
+
+// addressDifferences names the addresses that come and go, or counts them.
+func addressDifferences(o, n *RouterConfig) (d []string) {
+	only := func(a, b *RouterConfig) (list []string) {
+		there := make(map[netip.Prefix]bool, len(b.Addresses))
+		for i := range b.Addresses {
+			there[b.Addresses[i].Prefix] = true
+		}
+		for i := range a.Addresses {
+			if p := a.Addresses[i].Prefix; !there[p] {
+				list = append(list, p.String())
+			}
+		}
+		return list
+	}
+	say := func(list []string, what string) {
+		if len(list) > manyAddresses {
+			d = append(d, fmt.Sprintf("%d addresses %s", len(list), what))
+			return
+		}
+		for _, a := range list {
+			d = append(d, "address "+a+" "+what)
+		}
+	}
+	say(only(n, o), "added")
+	say(only(o, n), "removed")
+	return d
+}
+
+func groupText(s *vrrp.Spec) string {
+	if g := s.MulticastGroup(); g.IsValid() {
+		return g.String()
+	}
+	return "none"
+}
+
+func peerText(peers []vrrp.Peer) string {
+	list := make([]string, len(peers))
+	for i, p := range peers {
+		list[i] = p.Addr.String()
+		if p.MinTTL != vrrp.HopLimit {
+			list[i] += fmt.Sprintf(" (ttl_min %d)", p.MinTTL)
+		}
+	}
+	if len(list) == 0 {
+		return "none"
+	}
+	return strings.Join(list, " ")
+}
+
+func sourceText(a netip.Addr) string {
+	if !a.IsValid() {
+		return "automatic"
+	}
+	return a.String()
 }

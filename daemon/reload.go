@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/backbeat-ha/backbeat/actions"
 	"github.com/backbeat-ha/backbeat/vrrp"
 )
 
@@ -25,6 +26,7 @@ func (l *Loop) reload(now time.Duration, cfg *Config) Plan {
 	}
 	l.cfg = cfg
 	l.waiting = nil
+	l.regroup()
 	for _, s := range plan.Steps {
 		switch s.Change {
 		case Keep, Adjust:
@@ -67,28 +69,41 @@ func (l *Loop) adjust(now time.Duration, r *router, cfg *RouterConfig) {
 		r.cfg = cfg
 		return
 	}
-	l.count(r.link, old, -1)
+	l.count(r, old, -1)
 	r.cfg = cfg
-	l.count(r.link, cfg, 1)
+	l.count(r, cfg, 1)
 	r.encoded.valid = false
 	r.hooks.Configure(cfg.Hooks)
 	l.follow(now, r, Followup{What: "reload", Note: strings.Join(differences(old, cfg), ", ")})
 	wish := r.wish
 	l.step(now, r, vrrp.Configure{Spec: cfg.Spec})
-	if r.fsm.State() == vrrp.Active && r.wish == wish && !slices.Equal(old.Addresses, cfg.Addresses) {
-		// The machine knows the advertised addresses; those that ride along
-		// and prefix lengths are ours.
-		l.want(r, cfg.Addresses)
+	if !cfg.Spec.Grouped {
+		l.step(now, r, vrrp.Promote{}) // it may have been waiting for a group
+	}
+	if r.fsm.State() == vrrp.Active && r.wish == wish && !sameHolding(old, cfg) {
+		// The machine knows the advertised addresses; what goes with them is ours.
+		l.want(r, true)
 		r.announceDue = true
+	}
+	if old.RouterAdvert.On && !cfg.RouterAdvert.On {
+		l.ports.Advertiser.Withdraw(r.id)
 	}
 	l.evaluate(now, r)
 	r.link.stale, l.untidy = true, true
 	l.runHooks(r)
 }
 
+// sameHolding reports whether two configurations of a router want the same of
+// the kernel and of the neighbours while it is Active.
+func sameHolding(a, b *RouterConfig) bool {
+	return slices.Equal(a.Addresses, b.Addresses) && slices.Equal(a.Routes, b.Routes) && slices.Equal(a.Rules, b.Rules) &&
+		a.Accept == b.Accept && a.Owner == b.Owner && a.Announce == b.Announce && advertEqual(&a.RouterAdvert, &b.RouterAdvert)
+}
+
 // remove makes a router step aside and go.
 func (l *Loop) remove(now time.Duration, r *router, c Change) {
 	r.leaving = true
+	l.regroup()
 	l.step(now, r, vrrp.Shutdown{Yield: true, Cause: vrrp.CauseRemoved, Detail: "reload: " + c.String()})
 	if r.fsm.Stopped() && !r.wishOpen {
 		l.depart(now, r)
@@ -141,6 +156,7 @@ func (l *Loop) startWaiting(now time.Duration) {
 		l.routers = slices.Insert(l.routers, i, r)
 		l.attach(r)
 		l.due.add(r)
+		l.regroup()
 		if t := l.history.died(r); t != nil {
 			l.ports.Journal.Transition(*t)
 			l.log(slog.LevelWarn, fmt.Sprintf("(%s) was %s when it ended: %s", r.cfg.Name, t.From, t.Reason), slog.String("router", r.cfg.Name))
@@ -156,11 +172,12 @@ type claim struct {
 	link string
 }
 
-func claimOf(cfg *RouterConfig, p netip.Prefix) claim {
-	if p.Addr().IsLinkLocalUnicast() {
-		return claim{p.Addr(), cfg.Interface}
+func claimOf(cfg *RouterConfig, a *actions.Address) claim {
+	addr := a.Prefix.Addr()
+	if addr.IsLinkLocalUnicast() {
+		return claim{addr, cfg.on(a.Interface)}
 	}
-	return claim{addr: p.Addr()}
+	return claim{addr: addr}
 }
 
 // clashes reports whether a new router must wait for another to depart: one of
@@ -171,10 +188,19 @@ func (l *Loop) clashes(cfg *RouterConfig) bool {
 	if _, found := l.place(cfg.Name); found {
 		return true
 	}
-	if k := l.links[cfg.Interface]; k != nil && k.router(cfg.Spec.Family, cfg.Spec.VRID) != nil {
-		return true
+	if k := l.links[cfg.Interface]; k != nil {
+		for r := k.router(cfg.Spec.Family, cfg.Spec.VRID); r != nil; r = r.next {
+			if r.leaving || listeningOf(&r.cfg.Spec) == listeningOf(&cfg.Spec) && !cfg.Spec.Unicast() {
+				return true
+			}
+		}
 	}
-	return slices.ContainsFunc(cfg.Addresses, func(p netip.Prefix) bool { return l.claims[claimOf(cfg, p)] > 0 })
+	for i := range cfg.Addresses {
+		if l.claims[claimOf(cfg, &cfg.Addresses[i])] > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // watch tells the watcher which interfaces matter, those of running, leaving
@@ -183,9 +209,15 @@ func (l *Loop) watch() {
 	names := map[string]bool{}
 	for _, r := range l.routers {
 		names[r.cfg.Interface] = true
+		for _, n := range r.cfg.elsewhere() {
+			names[n] = true
+		}
 	}
 	for _, c := range l.waiting {
 		names[c.Interface] = true
+		for _, n := range c.elsewhere() {
+			names[n] = true
+		}
 	}
 	for name, k := range l.links {
 		if !names[name] {

@@ -2,7 +2,9 @@ package daemon
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/backbeat-ha/backbeat/vrrp"
@@ -27,7 +29,7 @@ func (l *Loop) status(now time.Duration, q StatusQuery) StatusPage {
 		}
 	}
 	for _, r := range list {
-		page.Routers = append(page.Routers, r.status(now))
+		page.Routers = append(page.Routers, l.routerStatus(r, now))
 	}
 	if q.From > 0 {
 		return page // the links came with the first page
@@ -46,7 +48,7 @@ func (l *Loop) status(now time.Duration, q StatusQuery) StatusPage {
 	return page
 }
 
-func (r *router) status(now time.Duration) RouterStatus {
+func (l *Loop) routerStatus(r *router, now time.Duration) RouterStatus {
 	v := r.fsm.View()
 	s := RouterStatus{
 		Name: r.cfg.Name, Interface: r.cfg.Interface, VRID: v.Spec.VRID, Family: v.Spec.Family.String(), State: v.State.String(),
@@ -73,7 +75,8 @@ func (r *router) status(now time.Duration) RouterStatus {
 			Checksum: v.Heard.Form.String(), HeardAgo: (now - v.Heard.At).Seconds()}
 	}
 	s.ActiveDownIn, s.PreemptIn = rest(v.DownDue, now), rest(v.HoldDue, now)
-	s.Addresses = r.addresses()
+	s.Addresses = l.addresses(r)
+	l.statusOfLink(r, &s, &v, now)
 	for _, n := range r.noticed {
 		_, text := noticeText(r, &n.notice)
 		s.Notices = append(s.Notices, NoticeStatus{Name: n.notice.Kind.String(), Text: text, Count: n.count, AgoSeconds: (now - n.at).Seconds()})
@@ -90,6 +93,41 @@ func (r *router) status(now time.Duration) RouterStatus {
 		s.Hooks = append(s.Hooks, hs)
 	}
 	return s
+}
+
+// statusOfLink fills in how the router is on its link: version, mode, virtual
+// MAC, group, peers, routes and rules.
+func (l *Loop) statusOfLink(r *router, s *RouterStatus, v *vrrp.View, now time.Duration) {
+	spec := &v.Spec
+	s.Version, s.Mode, s.AcceptMode = spec.V(), modeName(spec.Unicast()), r.cfg.Accept || r.cfg.Owner
+	if g := spec.MulticastGroup(); g.IsValid() {
+		s.MulticastGroup = g.String()
+	}
+	for _, p := range spec.Peers {
+		s.UnicastPeers = append(s.UnicastPeers, p.Addr.String())
+	}
+	if spec.V() == vrrp.Version2 {
+		s.Authentication = "none"
+		if spec.Secret != (vrrp.Secret{}) {
+			s.Authentication = "pass"
+		}
+	}
+	if r.cfg.VirtualMAC {
+		mac := vrrp.VirtualMAC(spec.Family, spec.VRID)
+		s.VirtualMAC = fmt.Sprintf("%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4], mac[5])
+	}
+	s.RouterAdvertisements = r.cfg.RouterAdvert.On
+	s.SyncGroup, s.Ready, s.SettleIn = r.cfg.Group, v.Ready, rest(v.SettleDue, now)
+	s.Peers = peers(v.Peers, now)
+	for i := range r.cfg.Routes {
+		s.Routes = append(s.Routes, r.cfg.Routes[i].String())
+	}
+	for i := range r.cfg.Rules {
+		s.Rules = append(s.Rules, r.cfg.Rules[i].String())
+	}
+	if r.held && !r.wishOpen {
+		s.KernelError = r.refusedPlace
+	}
 }
 
 // refusals lists sightings, newest first.
@@ -116,20 +154,67 @@ func rest(due, now time.Duration) *float64 {
 }
 
 // addresses tells wanted and really present apart.
-func (r *router) addresses() []AddressStatus {
+func (l *Loop) addresses(r *router) []AddressStatus {
 	out := make([]AddressStatus, 0, len(r.cfg.Addresses))
-	if r.link != nil {
-		r.link.refresh()
-	}
-	for i, p := range r.cfg.Addresses {
-		a := AddressStatus{Address: p.String(), Advertised: i < len(r.cfg.Spec.Addresses),
-			Wanted: r.fsm.State() == vrrp.Active, Restored: r.restored[p]}
-		if r.link != nil {
-			a.Present = r.link.present[p.Addr()]
+	for i := range r.cfg.Addresses {
+		c := &r.cfg.Addresses[i]
+		a := AddressStatus{Address: c.Prefix.String(), Interface: c.Interface, Advertised: i < len(r.cfg.Spec.Addresses),
+			Wanted: r.fsm.State() == vrrp.Active, Restored: r.restored[c.Prefix]}
+		switch k := l.links[r.cfg.on(c.Interface)]; {
+		case r.cfg.VirtualMAC && c.Interface == "":
+			// On the macvlan, which nobody watches but the keeper: as it said.
+			a.Present = r.held && !r.wishOpen && r.refusedPlace == ""
+		case k != nil:
+			k.refresh()
+			a.Present = k.present[c.Prefix.Addr()]
 		}
 		out = append(out, a)
 	}
 	return out
+}
+
+// peers shows who else speaks on the VRID, believed or not.
+func peers(list []vrrp.PeerView, now time.Duration) []PeerStatus {
+	var out []PeerStatus
+	for _, p := range list {
+		s := PeerStatus{Address: p.Src.String(), Version: p.Version, Priority: p.Priority, Interval: p.Interval.Seconds(),
+			Mode: modeName(p.Unicast), AddressCount: p.Addresses, SameAddresses: p.SameAddresses, ForeignGroup: p.Foreign,
+			Believed: p.Believed, Refused: p.Refused, HeardAgo: (now - p.At).Seconds()}
+		if p.Form != vrrp.FormUnknown && p.Version == vrrp.Version3 {
+			s.Checksum = p.Form.String()
+		}
+		if p.Version == vrrp.Version2 {
+			s.Authentication = authName(p.Auth)
+		}
+		if p.TTL != vrrp.HopLimit {
+			s.TTL = p.TTL
+		}
+		if p.Drop != vrrp.Accepted {
+			s.RefusedAs, s.Text = p.Drop.String(), p.Drop.Explain()
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
+func modeName(unicast bool) string {
+	if unicast {
+		return "unicast"
+	}
+	return "multicast"
+}
+
+func authName(kind uint8) string {
+	switch kind {
+	case vrrp.AuthNone:
+		return "none"
+	case vrrp.AuthSimpleText:
+		return "pass"
+	case 2:
+		return "ah"
+	default:
+		return strconv.Itoa(int(kind))
+	}
 }
 
 // counters gives the statistics their names.

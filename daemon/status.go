@@ -63,7 +63,33 @@ type RouterStatus struct {
 	// ActiveDownIn is when Active_Down_Timer fires if nothing is heard (Backup only).
 	ActiveDownIn *float64 `json:"active_down_in_seconds,omitempty"`
 
+	// Version is 2 or 3, Mode "multicast" (to MulticastGroup) or "unicast" (to UnicastPeers).
+	Version        uint8    `json:"version"`
+	Mode           string   `json:"mode"`
+	MulticastGroup string   `json:"multicast_group,omitempty"`
+	UnicastPeers   []string `json:"unicast_peers,omitempty"`
+	// Authentication is "none" or "pass" (version 2 only).
+	Authentication string `json:"authentication,omitempty"`
+	AcceptMode     bool   `json:"accept_mode"`
+	// VirtualMAC is the virtual router MAC, if the addresses are on a macvlan that has it.
+	VirtualMAC           string `json:"virtual_mac,omitempty"`
+	RouterAdvertisements bool   `json:"router_advertisements,omitempty"`
+	// SyncGroup is the sync group's name; Ready says that this member has won
+	// its election and waits for the others.
+	SyncGroup string `json:"sync_group,omitempty"`
+	Ready     bool   `json:"ready,omitempty"`
+	// SettleIn is the rest of a running settle time.
+	SettleIn *float64 `json:"settle_in_seconds,omitempty"`
+	// Peers are the other routers heard on this VRID, believed or not, newest first.
+	Peers []PeerStatus `json:"peers,omitempty"`
+
 	Addresses []AddressStatus `json:"addresses"`
+	// Routes and Rules are there while the router is Active, as ip-route(8) and
+	// ip-rule(8) write them.
+	Routes []string `json:"routes,omitempty"`
+	Rules  []string `json:"rules,omitempty"`
+	// KernelError is what of addresses, routes and rules the kernel did not take.
+	KernelError string `json:"kernel_error,omitempty"`
 	// Notices are what was noticed about peers lately, newest first: one entry
 	// a kind. Readers decide by AgoSeconds what is still news.
 	Notices []NoticeStatus `json:"notices,omitempty"`
@@ -85,9 +111,37 @@ type ActiveStatus struct {
 	HeardAgo float64 `json:"heard_ago_seconds"`
 }
 
+// PeerStatus is another router on our VRID as it was heard last.
+type PeerStatus struct {
+	Address  string  `json:"address"`
+	Version  uint8   `json:"version"`
+	Priority uint8   `json:"priority"`
+	Interval float64 `json:"interval_seconds"`
+	// Mode is how its adverts came: "multicast" or "unicast"; TTL is there if it is not 255.
+	Mode string `json:"mode"`
+	TTL  uint8  `json:"ttl,omitempty"`
+	// Checksum is the form of a believed version 3 advert, Authentication the
+	// type in a version 2 one.
+	Checksum       string `json:"checksum,omitempty"`
+	Authentication string `json:"authentication,omitempty"`
+	AddressCount   int    `json:"address_count"`
+	// SameAddresses compares its last believed list with ours; ForeignGroup says
+	// that they have none in common.
+	SameAddresses bool `json:"same_addresses"`
+	ForeignGroup  bool `json:"foreign_group,omitempty"`
+	// Believed and Refused count adverts; RefusedAs and Text say why the last was refused, if it was.
+	Believed  uint64  `json:"believed"`
+	Refused   uint64  `json:"refused"`
+	RefusedAs string  `json:"refused_as,omitempty"`
+	Text      string  `json:"text,omitempty"`
+	HeardAgo  float64 `json:"heard_ago_seconds"`
+}
+
 // AddressStatus is one address: wanted and really there are two things.
 type AddressStatus struct {
-	Address    string `json:"address"`
+	Address string `json:"address"`
+	// Interface is where it goes, empty for the router's own.
+	Interface  string `json:"interface,omitempty"`
 	Advertised bool   `json:"advertised"`
 	Wanted     bool   `json:"wanted"`
 	Present    bool   `json:"present"`

@@ -14,7 +14,7 @@ func (r *Router) enterActive(now time.Duration, why Reason, fx []Effect) []Effec
 	fx = r.become(now, Active, why, fx)
 	r.counters.ActiveTransitions++
 	r.disarm(timerActiveDown, timerHold)
-	r.resigned, r.grant = netip.Addr{}, 0
+	r.resigned, r.grant, r.ready = netip.Addr{}, 0, false
 	r.activeInterval = r.spec.Interval // ours now: what our peers wait for
 	r.arm(timerAdver, onGrid(now+r.spec.Interval))
 	return append(fx, Effect{Kind: Hold, Term: r.term}, Effect{Kind: Announce, Term: r.term})
@@ -38,17 +38,67 @@ func (r *Router) activeReceived(now time.Duration, e *Received, fx []Effect) []E
 		return r.stepDown(now, e, CauseHigherAddress, fx)
 	}
 	r.counters.LowerDiscarded++
-	fx = append(fx, r.tell(NoticeLowerActive, e))
-	fx = r.answer(now, &r.answered, min(answerGap, r.spec.Interval/2), fx)
-	if now-r.repeated >= repeatGap {
-		r.repeated = now
-		fx = append(fx, Effect{Kind: Announce, Term: r.term, Repeat: true})
+	if !r.fresh(now) { // the farewell of whom we have just replaced is no news
+		fx = append(fx, r.tell(NoticeLowerActive, e))
 	}
-	return fx
+	if r.spec.AnswerLower {
+		fx = r.answer(now, &r.answered, min(answerGap, r.spec.Interval/2), fx)
+	}
+	return r.repeat(now, fx)
+}
+
+// fresh reports whether we have been Active for less than one interval: what is
+// left of the Active before may still be heard.
+func (r *Router) fresh(now time.Duration) bool { return now-r.since < r.spec.Interval }
+
+// repeat announces the addresses once more, at a bounded rate: somebody may
+// have told the neighbours otherwise.
+func (r *Router) repeat(now time.Duration, fx []Effect) []Effect {
+	if now-r.repeated < repeatGap {
+		return fx
+	}
+	r.repeated = now
+	return append(fx, Effect{Kind: Announce, Term: r.term, Repeat: true})
+}
+
+// onChallenged: an ARP packet or a Neighbor Advertisement claims an address of
+// ours. Whoever it is, the neighbours hear us again.
+func (r *Router) onChallenged(now time.Duration, e Challenged, fx []Effect) []Effect {
+	if r.state != Active || r.yielding || r.timers[timerListen] != Never {
+		return fx
+	}
+	if !r.fresh(now) {
+		fx = append(fx, Effect{Kind: Tell, Notice: Notice{Kind: NoticeClaimed, Peer: e.Address, MAC: e.MAC}})
+	}
+	return r.repeat(now, fx)
+}
+
+// onMoved: an advert teaches the switches, an announcement the neighbours.
+func (r *Router) onMoved(now time.Duration, fx []Effect) []Effect {
+	if r.state != Active || r.yielding || r.timers[timerListen] != Never {
+		return fx
+	}
+	fx = r.answer(now, &r.answered, min(answerGap, r.spec.Interval/2), fx)
+	r.repeated = now
+	return append(fx, Effect{Kind: Announce, Term: r.term, Repeat: true})
+}
+
+// onDemote: the group is Backup, so we are. Nobody may have noticed on our
+// link, hence the goodbye.
+func (r *Router) onDemote(now time.Duration, e Demote, fx []Effect) []Effect {
+	if r.state != Active || r.yielding {
+		return fx
+	}
+	fx = r.send(now, PriorityStop, fx)
+	r.activeInterval, r.following = r.spec.Interval, false
+	return r.enterBackup(now, now, Reason{Cause: CauseSyncGroup, Detail: e.Detail}, fx)
 }
 
 func (r *Router) stepDown(now time.Duration, e *Received, cause Cause, fx []Effect) []Effect {
 	r.remember(e)
+	if r.spec.Farewell {
+		fx = r.send(now, r.priority, fx)
+	}
 	r.activeInterval, r.following = e.Advert.Interval, true
 	return r.enterBackup(now, e.At, r.evidence(now, Reason{Cause: cause}), fx)
 }
@@ -67,10 +117,21 @@ func (r *Router) answer(now time.Duration, last *time.Duration, gap time.Duratio
 
 func (r *Router) activeTimeout(now time.Duration, fx []Effect) []Effect {
 	if r.due(timerLinger, now) {
-		return r.leave(now, r.evidence(now, Reason{Cause: CauseYielded, Detail: r.leaving.Detail}), fx)
+		why := r.leaving
+		if why.Cause != CauseSyncGroup {
+			why.Cause = CauseYielded
+		}
+		if why = r.evidence(now, why); !r.stopped && r.fault == FaultNone {
+			return r.enterBackup(now, now, why, fx) // the reason has gone, but so has the role
+		}
+		return r.leave(now, why, fx)
 	}
 	if r.due(timerYield, now) {
-		return r.leave(now, Reason{Cause: CauseNobodyTookOver, Timer: r.yieldWait(), Detail: r.leaving.Detail}, fx)
+		why := r.leaving
+		if why.Timer = r.yieldWait(); why.Cause != CauseSyncGroup {
+			why.Cause = CauseNobodyTookOver
+		}
+		return r.leave(now, why, fx)
 	}
 	if r.due(timerListen, now) {
 		r.disarm(timerListen)
@@ -93,7 +154,8 @@ func (r *Router) activeTimeout(now time.Duration, fx []Effect) []Effect {
 }
 
 func (r *Router) onShutdown(now time.Duration, e Shutdown, fx []Effect) []Effect {
-	r.stopped, r.leaving = true, e
+	r.stopped = true
+	r.disarm(timerSettle)
 	why := Reason{Cause: e.Cause, Detail: e.Detail}
 	switch {
 	case r.state == Initialize:
@@ -101,18 +163,40 @@ func (r *Router) onShutdown(now time.Duration, e Shutdown, fx []Effect) []Effect
 	case r.state == Backup:
 		return r.leave(now, why, fx)
 	case r.yielding && e.Yield:
+		r.leaving = why
 		return fx
+	case e.Yield:
+		return r.yield(now, why, fx)
 	}
 	if !r.yielding {
 		fx = r.send(now, PriorityStop, fx)
 	}
-	if !e.Yield {
-		return r.leave(now, why, fx)
+	return r.leave(now, why, fx)
+}
+
+// yield says goodbye and keeps the addresses until a successor is heard.
+func (r *Router) yield(now time.Duration, why Reason, fx []Effect) []Effect {
+	r.leaving = why
+	if r.yielding {
+		return fx
 	}
+	fx = r.send(now, PriorityStop, fx)
 	r.yielding = true
 	r.disarm(timerAdver, timerListen)
 	r.arm(timerYield, now+r.yieldWait())
 	return append(fx, Effect{Kind: Tell, Notice: Notice{Kind: NoticeYielding, Interval: r.yieldWait()}})
+}
+
+// resume takes a yield back: the reason for it has gone, and no successor has
+// been heard; or it has, and will be heard again.
+func (r *Router) resume(now time.Duration, fx []Effect) []Effect {
+	if r.timers[timerLinger] != Never {
+		return fx
+	}
+	r.yielding = false
+	r.disarm(timerYield)
+	r.arm(timerAdver, onGrid(now+r.spec.Interval))
+	return r.send(now, r.priority, fx)
 }
 
 func (r *Router) yieldWait() time.Duration { return min(r.spec.Interval+yieldSlack, yieldMax) }
@@ -134,7 +218,7 @@ func (r *Router) yieldReceived(now time.Duration, e *Received, fx []Effect) []Ef
 func (r *Router) leave(now time.Duration, why Reason, fx []Effect) []Effect {
 	wasActive := r.state == Active
 	fx = r.become(now, Initialize, why, fx)
-	r.yielding = false
+	r.yielding, r.ready = false, false
 	for t := range r.timers {
 		r.timers[t] = Never
 	}

@@ -9,33 +9,94 @@ import (
 
 // onLink moves between Initialize and the rest as the host allows.
 func (r *Router) onLink(now time.Duration, e LinkState, fx []Effect) []Effect {
-	r.fault, r.detail = e.Fault, e.Detail
 	if e.Fault == FaultNone {
-		r.source = e.Source
-		if r.state == Initialize && !r.stopped {
-			fx = r.startup(now, fx)
+		return r.linkUsable(now, e, fx)
+	}
+	waits := e.Fault == FaultInterfaceDown && r.spec.LinkDownDelay > 0
+	switch {
+	case r.state == Initialize:
+		r.disarm(timerSettle)
+	case waits && r.timers[timerLink] == Never:
+		r.lost = e
+		r.arm(timerLink, now+r.spec.LinkDownDelay)
+		return fx
+	case waits:
+		return fx
+	case e.Fault == FaultGroup && r.state == Active:
+		// Our own link works: nothing need be lost.
+		r.fault, r.detail = e.Fault, e.Detail
+		return r.yield(now, Reason{Cause: CauseSyncGroup, Detail: e.Detail}, fx)
+	default:
+		// The link is gone, so nothing can be said on it: no priority 0.
+		r.fault, r.detail = e.Fault, e.Detail
+		return r.leave(now, Reason{Cause: e.Fault.cause(), Detail: e.Detail}, fx)
+	}
+	r.fault, r.detail = e.Fault, e.Detail
+	return fx
+}
+
+func (r *Router) linkUsable(now time.Duration, e LinkState, fx []Effect) []Effect {
+	r.fault, r.detail, r.source = FaultNone, "", e.Source
+	switch {
+	case r.state == Initialize && r.stopped:
+	case r.state == Initialize && r.spec.Settle > 0:
+		if r.timers[timerSettle] == Never {
+			r.arm(timerSettle, now+r.spec.Settle)
 		}
-		return fx
+	case r.state == Initialize:
+		return r.startup(now, fx)
+	case r.yielding && !r.stopped:
+		return r.resume(now, fx)
+	case r.timers[timerLink] != Never:
+		// Back within the delay. What was sent meanwhile was lost, so a Backup
+		// grants one more interval, and an Active speaks at once.
+		r.disarm(timerLink)
+		if r.state == Backup {
+			r.arm(timerActiveDown, max(r.timers[timerActiveDown], now+r.activeInterval+r.skewTime()))
+			return fx
+		}
+		return r.onMoved(now, fx)
 	}
-	if r.state == Initialize {
-		return fx
-	}
-	// The link is gone, so nothing can be said on it: no priority 0.
-	return r.leave(now, Reason{Cause: e.Fault.cause(), Detail: e.Detail}, fx)
+	return fx
 }
 
 func (r *Router) startup(now time.Duration, fx []Effect) []Effect {
 	r.started = now
 	r.heard, r.resigned, r.grant, r.following = Heard{}, netip.Addr{}, 0, false
 	r.activeInterval = r.spec.Interval
-	if r.priority == PriorityOwner {
+	if r.priority == PriorityOwner && !r.spec.Grouped {
 		return r.enterActive(now, Reason{Cause: CauseOwnerStartup}, fx)
 	}
 	cause := CauseStartup
 	if r.term > 0 {
 		cause = CauseInterfaceUp
 	}
-	return r.enterBackup(now, now, Reason{Cause: cause, Timer: r.downInterval()}, fx)
+	fx = r.enterBackup(now, now, Reason{Cause: cause, Timer: r.downInterval()}, fx)
+	if r.priority == PriorityOwner {
+		return r.win(now, Reason{Cause: CauseOwnerStartup}, fx)
+	}
+	return fx
+}
+
+// win ends an election in our favour: Active, or ready where a Group decides.
+func (r *Router) win(now time.Duration, why Reason, fx []Effect) []Effect {
+	if !r.spec.Grouped {
+		return r.enterActive(now, why, fx)
+	}
+	r.ready, r.won = true, why
+	r.disarm(timerActiveDown, timerHold)
+	return append(fx, Effect{Kind: Ready, Reason: why})
+}
+
+// onPeerLeft: the Active's priority 0 on another member's link counts here too.
+// At worst it is Active on ours still, answers our advert, and we step down.
+func (r *Router) onPeerLeft(now time.Duration, e PeerLeft) {
+	if r.state != Backup || r.ready || r.timers[timerActiveDown] <= now+r.skewTime() {
+		return
+	}
+	r.resigned = e.Peer
+	r.disarm(timerHold)
+	r.arm(timerActiveDown, max(now+r.skewTime(), r.grant))
 }
 
 // enterBackup starts Active_Down_Timer from the instant from: the arrival of
@@ -43,7 +104,8 @@ func (r *Router) startup(now time.Duration, fx []Effect) []Effect {
 func (r *Router) enterBackup(now, from time.Duration, why Reason, fx []Effect) []Effect {
 	wasActive := r.state == Active
 	fx = r.become(now, Backup, why, fx)
-	r.disarm(timerAdver, timerListen, timerHold)
+	r.yielding, r.ready = false, false
+	r.disarm(timerAdver, timerListen, timerHold, timerYield, timerLinger)
 	r.arm(timerActiveDown, from+r.downInterval())
 	if wasActive {
 		fx = append(fx, Effect{Kind: Release, Term: r.term})
@@ -54,6 +116,7 @@ func (r *Router) enterBackup(now, from time.Duration, why Reason, fx []Effect) [
 func (r *Router) backupReceived(now time.Duration, e *Received, fx []Effect) []Effect {
 	a := &e.Advert
 	switch {
+	case a.Priority == PriorityStop && r.ready:
 	case a.Priority == PriorityStop:
 		// Unconditionally, even when that is later than the remaining time: the
 		// literal reading, and what keepalived and FRR do.
@@ -81,7 +144,7 @@ func (r *Router) backupReceived(now time.Duration, e *Received, fx []Effect) []E
 // Active_Down_Interval come from it (RFC 9568; RFC 5798 kept the old skew).
 func (r *Router) follow(e *Received) {
 	r.remember(e)
-	r.resigned = netip.Addr{}
+	r.resigned, r.ready = netip.Addr{}, false
 	r.activeInterval, r.following = e.Advert.Interval, true
 	r.arm(timerActiveDown, max(e.At+r.downInterval(), r.grant))
 }
@@ -91,10 +154,14 @@ func (r *Router) backupTimeout(now time.Duration, fx []Effect) []Effect {
 		r.disarm(timerHold)
 		// Our priority may have fallen meanwhile: then it is not the worse one any more.
 		if r.preempts() && r.heard.Priority < r.priority {
-			return r.enterActive(now, r.evidence(now, Reason{Cause: CausePreemptHold, Timer: r.spec.PreemptDelay}), fx)
+			return r.win(now, r.evidence(now, Reason{Cause: CausePreemptHold, Timer: r.spec.PreemptDelay}), fx)
 		}
 	}
 	if !r.due(timerActiveDown, now) {
+		return fx
+	}
+	if r.timers[timerLink] != Never { // the silence is the link's
+		r.arm(timerActiveDown, r.timers[timerLink]+1)
 		return fx
 	}
 	why := r.evidence(now, Reason{Cause: CauseNoResponse, Timer: r.downInterval()})
@@ -104,5 +171,5 @@ func (r *Router) backupTimeout(now time.Duration, fx []Effect) []Effect {
 	case r.heard.Src.IsValid() && r.heard.Priority < r.priority && why.Silence <= r.heard.Interval+r.skewTime():
 		why.Cause = CausePreempted
 	}
-	return r.enterActive(now, why, fx)
+	return r.win(now, why, fx)
 }

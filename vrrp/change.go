@@ -20,6 +20,10 @@ func (r *Router) onStall(now time.Duration, e Stall, fx []Effect) []Effect {
 	switch {
 	case r.state == Backup && e.Late >= r.activeInterval:
 		r.grant = now + r.activeInterval + r.skewTime()
+		if r.ready {
+			r.ready = false
+			r.arm(timerActiveDown, r.grant)
+		}
 		r.arm(timerActiveDown, max(r.timers[timerActiveDown], r.grant))
 	case r.state == Active && !r.yielding && now-r.sent >= r.downInterval() &&
 		(r.timers[timerListen] == Never || e.Late >= r.spec.Interval): // a hiccup does not prolong listening
@@ -43,6 +47,11 @@ func (r *Router) listenReceived(now time.Duration, e *Received, fx []Effect) []E
 	r.activeInterval, r.following = e.Advert.Interval, true
 	why := r.evidence(now, Reason{Cause: CauseReplacedInStall})
 	why.Silence = r.stalled
+	// It may not know that we answered for the addresses all the time. A better
+	// one than it must not say so: it would step down for us, who listen.
+	if r.spec.Farewell && (e.Advert.Priority > r.priority || e.Advert.Priority == r.priority && e.Src.Compare(r.source) > 0) {
+		fx = r.send(now, r.priority, fx)
+	}
 	// From now, not from the arrival: it may have waited as long as we did, and
 	// the new Active deserves the whole interval.
 	return r.enterBackup(now, now, why, fx)
@@ -65,7 +74,9 @@ func (r *Router) setPriority(now time.Duration, p uint8, fx []Effect) []Effect {
 	r.priority = p
 	switch r.state {
 	case Backup:
-		r.arm(timerActiveDown, max(r.timers[timerActiveDown]+r.skewTime()-before, now))
+		if !r.ready {
+			r.arm(timerActiveDown, max(r.timers[timerActiveDown]+r.skewTime()-before, now))
+		}
 	case Active:
 		if !r.yielding && r.timers[timerListen] == Never {
 			r.arm(timerAdver, onGrid(now+r.spec.Interval))
@@ -84,7 +95,7 @@ func (r *Router) onConfigure(now time.Duration, e Configure, fx []Effect) []Effe
 		case Initialize:
 			r.activeInterval = e.Spec.Interval
 		case Backup:
-			if !r.following { // nothing learned yet: ours is the guess
+			if (!r.following || r.spec.V() == Version2) && !r.ready { // nothing learned yet: ours is the guess
 				r.activeInterval = e.Spec.Interval
 				r.arm(timerActiveDown, max(now, r.since+r.downInterval()))
 			}

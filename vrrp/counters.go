@@ -39,10 +39,12 @@ type Counters struct {
 func (c *Counters) Refuse(d Drop) {
 	c.Drops[d]++
 	switch d {
-	case DropAddrCountZero, DropNotLinkLocal:
+	case DropAddrCountZero, DropNotLinkLocal, DropAddressList:
 		c.AddressListErrors++
-	case DropIntervalZero:
+	case DropIntervalZero, DropInterval:
 		c.IntervalErrors++
+	case DropOwner:
+		c.OwnerConflicts++
 	}
 }
 

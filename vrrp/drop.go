@@ -14,7 +14,8 @@ const (
 	DropOwnLooped
 	// DropIncomplete: no sane IP packet, a fragment, or fewer than 8 bytes of VRRP.
 	DropIncomplete
-	// DropModeMismatch: not sent to the multicast group.
+	// DropModeMismatch: sent to a group where we have peers, to us where we have
+	// a group, or to another group.
 	DropModeMismatch
 	// DropTTL: TTL or hop limit is not 255, so it may come from another link.
 	DropTTL
@@ -30,10 +31,24 @@ const (
 	DropLength
 	// DropChecksum: the checksum fits in no form.
 	DropChecksum
+	// DropPeerSource: a unicast router heard somebody who is no peer.
+	DropPeerSource
+	// DropAuthType: an authentication type of version 2 that is not supported.
+	DropAuthType
+	// DropAuthMismatch: one side uses a password and the other does not.
+	DropAuthMismatch
+	// DropAuthFailure: another password.
+	DropAuthFailure
+	// DropInterval: version 2 with another interval than ours (RFC 3768 7.1).
+	DropInterval
 	// DropIntervalZero: Max Advertise Interval is zero (erratum 8301).
 	DropIntervalZero
 	// DropNotLinkLocal: the first IPv6 address is not link-local (erratum 8300).
 	DropNotLinkLocal
+	// DropAddressList: version 2 with other addresses than ours, where that is verified.
+	DropAddressList
+	// DropOwner: version 2, and we own the addresses (RFC 3768 7.1).
+	DropOwner
 	// DropDuplicateSource: somebody else sends from our own address.
 	DropDuplicateSource
 	// DropNotReady: the router is in Initialize and listens to nobody (6.4.1).
@@ -55,8 +70,15 @@ var dropNames = [NumDrops]string{
 	DropAddrCountZero:   "addr-count-zero",
 	DropLength:          "packet-length-errors",
 	DropChecksum:        "checksum-errors",
+	DropPeerSource:      "peer-source-errors",
+	DropAuthType:        "invalid-auth-type",
+	DropAuthMismatch:    "auth-type-mismatch",
+	DropAuthFailure:     "auth-failures",
+	DropInterval:        "interval-refused",
 	DropIntervalZero:    "interval-zero",
 	DropNotLinkLocal:    "not-link-local-first",
+	DropAddressList:     "address-list-refused",
+	DropOwner:           "owner-ignored",
 	DropDuplicateSource: "duplicate-source",
 	DropNotReady:        "initialize-ignored",
 }
@@ -77,11 +99,11 @@ func (d Drop) Explain() string {
 	case DropIncomplete:
 		return "not a complete, unfragmented VRRP packet"
 	case DropModeMismatch:
-		return "sent to an address other than the VRRP group: the peer is configured for unicast"
+		return "sent another way than we listen: one side is configured for unicast peers and the other for multicast, or for another group"
 	case DropTTL:
 		return "TTL or hop limit is not 255: sent from another link, or a peer that does not set it"
 	case DropVersion:
-		return "another VRRP version: configure version 3 on the peer"
+		return "another VRRP version: both sides are Active until they have the same one"
 	case DropVRID:
 		return "no virtual router with this VRID here: another group on the same link"
 	case DropType:
@@ -92,6 +114,20 @@ func (d Drop) Explain() string {
 		return "length does not fit the address count (28 bytes more would be keepalived's auth_hmac, which is not supported)"
 	case DropChecksum:
 		return "checksum wrong in both forms"
+	case DropPeerSource:
+		return "the sender is not one of the peers: add it to peers, or find out who it is"
+	case DropAuthType:
+		return "an authentication type that is not supported (IPsec AH or a vendor's): both sides are Active until the peer goes without"
+	case DropAuthMismatch:
+		return "one side uses authentication and the other does not: both sides are Active until they agree"
+	case DropAuthFailure:
+		return "another password: both sides are Active until they have the same one"
+	case DropInterval:
+		return "another interval, which version 2 forbids (RFC 3768 7.1): both sides are Active until they have the same one"
+	case DropAddressList:
+		return "other addresses than ours, and verify_addresses is on: both sides are Active until they have the same ones"
+	case DropOwner:
+		return "we own the addresses, and in version 2 an owner hears nobody (RFC 3768 7.1)"
 	case DropIntervalZero:
 		return "advertised interval is zero"
 	case DropNotLinkLocal:

@@ -14,6 +14,7 @@ type Event interface{ event() }
 type Received struct {
 	Advert Advert
 	Src    netip.Addr
+	TTL    uint8
 	Form   ChecksumForm
 	// At is when the kernel received it; not later than the now of the Step.
 	At time.Duration
@@ -53,6 +54,36 @@ type Shutdown struct {
 // It comes before the packets that piled up meanwhile.
 type Stall struct{ Late time.Duration }
 
+// Promote makes a ready member of a Group Active; any other ignores it.
+type Promote struct{}
+
+// Demote makes an Active member of a Group Backup, because another member is.
+// It says goodbye first (priority 0).
+type Demote struct {
+	// Detail names the member that stepped down.
+	Detail string
+}
+
+// PeerLeft tells a Backup that the Active gave up on the link of another member
+// of its Group: it need not wait for silence on its own.
+type PeerLeft struct{ Peer netip.Addr }
+
+// Challenged tells an Active that somebody else claims one of its addresses (an
+// ARP packet or a Neighbor Advertisement).
+type Challenged struct {
+	Address netip.Addr
+	MAC     [6]byte
+}
+
+// Moved tells that the link changed under us and its neighbours must learn anew
+// where we are: a bond's failover, another MAC.
+type Moved struct{}
+
+func (Promote) event()     {}
+func (Demote) event()      {}
+func (PeerLeft) event()    {}
+func (Challenged) event()  {}
+func (Moved) event()       {}
 func (*Received) event()   {}
 func (Timeout) event()     {}
 func (LinkState) event()   {}
@@ -76,6 +107,8 @@ const (
 	Release
 	// Announce the addresses to the neighbours, once they are really there.
 	Announce
+	// Ready: the election is won, and the Group decides (Reason says how it was won).
+	Ready
 	// Tell: something worth a line in the log, rate limited, without a transition.
 	Tell
 )
@@ -93,6 +126,8 @@ func (k EffectKind) String() string {
 		return "release"
 	case Announce:
 		return "announce"
+	case Ready:
+		return "ready"
 	case Tell:
 		return "tell"
 	default:
@@ -142,6 +177,10 @@ const (
 	NoticeResumed
 	// NoticeYielding: said goodbye, waiting for the successor.
 	NoticeYielding
+	// NoticeForeignGroup: somebody uses our VRID for addresses of which none is ours.
+	NoticeForeignGroup
+	// NoticeClaimed: somebody else claims one of our addresses (ARP or NA).
+	NoticeClaimed
 
 	// NumNotices is the length of a table indexed by NoticeKind.
 	NumNotices
@@ -159,6 +198,8 @@ var noticeNames = [NumNotices]string{
 	NoticeStalled:         "stalled",
 	NoticeResumed:         "resumed",
 	NoticeYielding:        "yielding",
+	NoticeForeignGroup:    "foreign-group",
+	NoticeClaimed:         "address-claimed",
 }
 
 // String returns the stable name.
@@ -178,4 +219,6 @@ type Notice struct {
 	// stall (NoticeStalled) or the longest wait (NoticeYielding).
 	Interval time.Duration
 	Form     ChecksumForm
+	// MAC claims Peer, which is one of our addresses (NoticeClaimed).
+	MAC [6]byte
 }

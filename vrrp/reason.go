@@ -51,6 +51,10 @@ const (
 	CauseSocket
 	// CauseRemoved: a reload removed the virtual router or changed what it is.
 	CauseRemoved
+	// CauseSyncGroup: another member of the sync group decided.
+	CauseSyncGroup
+	// CauseVirtualMAC: there is no macvlan to carry the virtual MAC.
+	CauseVirtualMAC
 	// CauseDied: the daemon before this one ended without leaving. The loop
 	// finds that in the history; no Router says it.
 	CauseDied
@@ -78,6 +82,8 @@ var causeNames = [numCauses]string{
 	CauseNoPrimaryAddress: "no-primary-ip-address",
 	CauseSocket:           "socket-error",
 	CauseRemoved:          "removed",
+	CauseSyncGroup:        "sync-group",
+	CauseVirtualMAC:       "virtual-mac",
 	CauseDied:             "died",
 }
 
@@ -168,6 +174,10 @@ func (r Reason) describe(b *strings.Builder) {
 		b.WriteString("the advertisement sockets could not be opened")
 	case CauseRemoved:
 		b.WriteString("left on request")
+	case CauseSyncGroup:
+		b.WriteString("following another member of its sync group")
+	case CauseVirtualMAC:
+		b.WriteString("the macvlan for the virtual MAC could not be made")
 	default:
 		b.WriteString(r.Cause.String())
 	}
@@ -204,6 +214,11 @@ const (
 	FaultInterfaceDown
 	FaultNoPrimaryAddress
 	FaultSocket
+	// FaultVirtualMAC: there is no macvlan.
+	FaultVirtualMAC
+	// FaultGroup: another member of the sync group is in a fault. This member's
+	// link works, so it leaves in peace.
+	FaultGroup
 	// FaultPending: the kernel's view has not arrived yet.
 	FaultPending
 )
@@ -230,6 +245,10 @@ func (f Fault) cause() Cause {
 		return CauseNoPrimaryAddress
 	case FaultSocket, FaultPending:
 		return CauseSocket
+	case FaultVirtualMAC:
+		return CauseVirtualMAC
+	case FaultGroup:
+		return CauseSyncGroup
 	default:
 		return CauseNone
 	}

@@ -16,6 +16,8 @@ const (
 	timerListen                  // Active after a stall: silence before speaking again
 	timerYield                   // Active leaving: longest wait for a successor
 	timerLinger                  // Active leaving: successor heard, addresses stay a moment
+	timerSettle                  // Initialize: the link has come up, not long enough ago
+	timerLink                    // Backup or Active: the link has been lost, not long enough ago
 	numTimers
 )
 
@@ -55,7 +57,10 @@ type Router struct {
 	detail   string
 	stopped  bool // after Shutdown: never starts again
 	yielding bool
-	leaving  Shutdown
+	leaving  Reason    // of a yield: why, if nobody takes over
+	lost     LinkState // the fault that timerLink waits with
+	ready    bool      // won, and the Group decides; won says how
+	won      Reason
 	stalled  time.Duration // length of the stall that timerListen answers
 
 	activeInterval time.Duration // Active_Adver_Interval
@@ -76,6 +81,7 @@ type Router struct {
 	consoled time.Duration // and to one that gave up
 	repeated time.Duration // our last repeated announcement
 
+	peers    []PeerView
 	counters Counters
 }
 
@@ -106,25 +112,53 @@ func (r *Router) Step(now time.Duration, ev Event, fx []Effect) []Effect {
 	case Stall:
 		fx = r.onStall(now, e, fx)
 	case *Received:
-		var ok bool
-		if fx, ok = r.screen(e, fx); ok {
-			fx = r.compare(e, fx)
-			switch r.state {
-			case Backup:
-				fx = r.backupReceived(now, e, fx)
-			case Active:
-				fx = r.activeReceived(now, e, fx)
-			}
-		}
+		fx = r.received(now, e, fx)
 	case Timeout:
-		switch r.state {
-		case Backup:
-			fx = r.backupTimeout(now, fx)
-		case Active:
-			fx = r.activeTimeout(now, fx)
+		fx = r.timeout(now, fx)
+	case Promote:
+		if r.ready {
+			fx = r.enterActive(now, r.won, fx)
 		}
+	case Demote:
+		fx = r.onDemote(now, e, fx)
+	case PeerLeft:
+		r.onPeerLeft(now, e)
+	case Challenged:
+		fx = r.onChallenged(now, e, fx)
+	case Moved:
+		fx = r.onMoved(now, fx)
 	}
 	r.next = slices.Min(r.timers[:])
+	return fx
+}
+
+func (r *Router) received(now time.Duration, e *Received, fx []Effect) []Effect {
+	fx, ok := r.screen(e, fx)
+	if !ok {
+		return fx
+	}
+	fx = r.compare(e, fx)
+	if r.state == Backup {
+		return r.backupReceived(now, e, fx)
+	}
+	return r.activeReceived(now, e, fx)
+}
+
+func (r *Router) timeout(now time.Duration, fx []Effect) []Effect {
+	if r.due(timerLink, now) { // the wait is over, and the link did not come back
+		return r.leave(now, Reason{Cause: r.lost.Fault.cause(), Detail: r.lost.Detail}, fx)
+	}
+	switch r.state {
+	case Initialize:
+		if r.due(timerSettle, now) {
+			r.disarm(timerSettle)
+			fx = r.startup(now, fx)
+		}
+	case Backup:
+		fx = r.backupTimeout(now, fx)
+	case Active:
+		fx = r.activeTimeout(now, fx)
+	}
 	return fx
 }
 
@@ -191,15 +225,21 @@ func (r *Router) compare(e *Received, fx []Effect) []Effect {
 		r.counters.IntervalErrors++
 		fx = append(fx, r.tell(NoticeInterval, e))
 	}
-	if !sameSet(a.Addresses, r.spec.Addresses) {
+	same := sameSet(a.Addresses, r.spec.Addresses)
+	if !same {
 		r.counters.AddressListErrors++
-		fx = append(fx, r.tell(NoticeAddressList, e))
+		kind := NoticeAddressList
+		if disjoint(a.Addresses, r.spec.Addresses) {
+			kind = NoticeForeignGroup
+		}
+		fx = append(fx, r.tell(kind, e))
 	}
+	r.meet(e, same)
 	if r.priority == PriorityOwner && a.Priority == PriorityOwner {
 		r.counters.OwnerConflicts++
 		fx = append(fx, r.tell(NoticeOwnerConflict, e))
 	}
-	if r.spec.Family == IPv4 && e.Form != r.Form() {
+	if r.spec.Family == IPv4 && r.spec.V() == Version3 && e.Form != r.Form() {
 		r.counters.ChecksumFormOther++
 		kind := NoticeChecksumForm
 		if r.spec.Checksum != ChecksumAuto || r.learned != FormUnknown {
@@ -236,10 +276,14 @@ func (r *Router) evidence(now time.Duration, why Reason) Reason {
 // preempts: the owner always does (6.1).
 func (r *Router) preempts() bool { return r.spec.Preempt || r.priority == PriorityOwner }
 
-func (r *Router) skewTime() time.Duration { return SkewTime(r.activeInterval, r.priority) }
-func (r *Router) downInterval() time.Duration {
-	return ActiveDownInterval(r.activeInterval, r.priority)
+// skewTime: version 2 does not scale it by the interval (RFC 3768 6.1).
+func (r *Router) skewTime() time.Duration {
+	if r.spec.V() == Version2 {
+		return SkewTime(time.Second, r.priority)
+	}
+	return SkewTime(r.activeInterval, r.priority)
 }
+func (r *Router) downInterval() time.Duration { return 3*r.activeInterval + r.skewTime() }
 
 // sameSet compares two short address lists regardless of order (7.1: the order
 // is a troubleshooting aid, not a condition). The common case, equal order,

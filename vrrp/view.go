@@ -29,6 +29,12 @@ type View struct {
 	Form     ChecksumForm
 	Yielding bool
 	Stopped  bool
+	// Ready: won, and waiting for the other members of the Group.
+	Ready bool
+	// SettleDue is when a link that has come up is believed, or Never.
+	SettleDue time.Duration
+	// Peers are the other routers on this VRID, the one heard last first.
+	Peers    []PeerView
 	Counters Counters
 }
 
@@ -44,7 +50,8 @@ func (r *Router) View() View {
 		Since: r.since, Started: r.started, Heard: r.heard,
 		ActiveInterval: r.activeInterval, SkewTime: r.skewTime(), ActiveDownInterval: r.downInterval(),
 		AdverDue: r.timers[timerAdver], DownDue: r.timers[timerActiveDown], HoldDue: r.timers[timerHold],
-		Form: r.Form(), Yielding: r.yielding, Stopped: r.stopped, Counters: r.counters,
+		Form: r.Form(), Yielding: r.yielding, Stopped: r.stopped, Ready: r.ready, SettleDue: r.timers[timerSettle],
+		Peers: r.Peers(), Counters: r.counters,
 	}
 }
 
@@ -72,12 +79,17 @@ func (r *Router) DownInterval() time.Duration { return r.downInterval() }
 // will come from it any more.
 func (r *Router) Stopped() bool { return r.stopped && r.state == Initialize }
 
-// Refuse counts a packet that Validate dropped for this router.
-func (r *Router) Refuse(d Drop) { r.counters.Refuse(d) }
+// Ready reports whether the election is won and only the Group is waited for.
+func (r *Router) Ready() bool { return r.ready }
+
+// Yielding reports whether the router has said goodbye and waits for a successor.
+func (r *Router) Yielding() bool { return r.yielding }
 
 // Form returns the checksum form to send. For IPv6 there is only one.
 func (r *Router) Form() ChecksumForm {
 	switch {
+	case r.spec.V() == Version2:
+		return MessageOnly
 	case r.spec.Family == IPv6 || r.spec.Checksum == ChecksumRFC5798:
 		return WithPseudoHeader
 	case r.spec.Checksum == ChecksumAuto && r.learned != FormUnknown:
@@ -90,5 +102,6 @@ func (r *Router) Form() ChecksumForm {
 // Advert returns the advertisement the router sends at a priority. The address
 // list is shared, not copied.
 func (r *Router) Advert(priority uint8) Advert {
-	return Advert{VRID: r.spec.VRID, Priority: priority, Interval: r.spec.Interval, Addresses: r.spec.Addresses}
+	return Advert{Version: r.spec.V(), VRID: r.spec.VRID, Priority: priority, Interval: r.spec.Interval,
+		Addresses: r.spec.Addresses, Secret: r.spec.Secret}
 }
