@@ -197,7 +197,7 @@ func TestHookInput(t *testing.T) {
 func TestRestored(t *testing.T) {
 	g := newRig(t, web()).active()
 	for range 50 {
-		g.post(actions.Restored{Router: 1, Address: web().Addresses[0], Culprit: "NetworkManager (pid 812)", Took: ms})
+		g.post(actions.Restored{Router: 1, Address: web().Addresses[0].Prefix, Culprit: "NetworkManager (pid 812)", Took: ms})
 		g.wait(100 * ms)
 	}
 	if n := g.status("web").Routers[0].Addresses[0].Restored; n != 50 {
@@ -312,7 +312,7 @@ func TestNoticesAndRefusalsAreInTheStatus(t *testing.T) {
 		t.Errorf("notices %+v", r.Notices)
 	}
 	if len(r.Refused) != 1 || r.Refused[0].Drop != "version-errors" || r.Refused[0].Source != peer4.String() ||
-		!strings.Contains(r.Refused[0].Text, "configure version 3") || r.Refused[0].Count != 1 {
+		!strings.Contains(r.Refused[0].Text, "it speaks version 2, this router version 3") || r.Refused[0].Count != 1 {
 		t.Errorf("refused for the router: %+v", r.Refused)
 	}
 	if len(k.Refused) != 1 || k.Refused[0].Drop != "vrid-errors" || k.Refused[0].VRID != 99 || !strings.Contains(k.Refused[0].Text, "VRID 99") {

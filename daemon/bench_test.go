@@ -22,8 +22,8 @@ type crowd struct {
 	names   map[string]int
 }
 
-func (c *crowd) Listen(link int, f vrrp.Family) {
-	c.loop.Post(vrrp.SocketReady{Link: link, Family: f})
+func (c *crowd) Listen(w vrrp.Listening) {
+	c.loop.Post(vrrp.SocketReady{Listening: w})
 }
 func (c *crowd) Receive(budget int, f func(*vrrp.Packet)) bool {
 	for n := 0; c.queued > 0; n++ {
@@ -37,12 +37,12 @@ func (c *crowd) Receive(budget int, f func(*vrrp.Packet)) bool {
 	}
 	return false
 }
-func (c *crowd) Send(int, vrrp.Family, netip.Addr, []byte) { c.counted++ }
-func (c *crowd) Log(daemon.Line)                           {}
-func (c *crowd) Transition(daemon.Transition)              {}
-func (c *crowd) Announce(actions.Announcement)             {}
-func (c *crowd) Cancel(actions.RouterID)                   {}
-func (c *crowd) Want(w actions.Wanted)                     { c.wants = append(c.wants, w) }
+func (c *crowd) Send(*vrrp.Path, []byte)       { c.counted++ }
+func (c *crowd) Log(daemon.Line)               {}
+func (c *crowd) Transition(daemon.Transition)  {}
+func (c *crowd) Announce(actions.Announcement) {}
+func (c *crowd) Cancel(actions.RouterID)       {}
+func (c *crowd) Want(w actions.Wanted)         { c.wants = append(c.wants, w) }
 
 const crowdLinks = 16
 
@@ -61,7 +61,7 @@ func newCrowd(tb testing.TB, n int, shared bool) *crowd {
 			if shared {
 				r.Spec.VRID = uint8(i%250 + 1)
 			}
-			r.Spec.Addresses, r.Addresses = []netip.Addr{a}, []netip.Prefix{netip.PrefixFrom(a, 32)}
+			r.Spec.Addresses, r.Addresses = []netip.Addr{a}, held(netip.PrefixFrom(a, 32))
 		})
 		c.routers = append(c.routers, r)
 		c.names[r.Interface] = 100 + link

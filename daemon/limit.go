@@ -47,5 +47,46 @@ type sighting struct {
 	at     time.Duration
 	src    netip.Addr
 	vrid   uint8
+	detail string // of the last one that was logged
 	notice vrrp.Notice
+}
+
+// refused is a drop's explanation, with what is known of the packet.
+func (s *sighting) refused(d vrrp.Drop) string {
+	if d == vrrp.DropVRID {
+		return fmt.Sprintf("VRID %d is not configured here: another group on the same link, or a typing error", s.vrid)
+	}
+	if s.detail == "" {
+		return d.Explain()
+	}
+	return d.Explain() + " (" + s.detail + ")"
+}
+
+// refusedDetail says what of the packet differs from the router it was for.
+func (l *Loop) refusedDetail(r *router, d vrrp.Drop) string {
+	if r == nil {
+		return ""
+	}
+	spec, p := &r.cfg.Spec, &l.datagram
+	switch d {
+	case vrrp.DropVersion:
+		return fmt.Sprintf("it speaks version %d, this router version %d", p.Message[0]>>4, spec.V())
+	case vrrp.DropModeMismatch:
+		return fmt.Sprintf("it was sent to %s, this router listens for %s", p.Dst, listensFor(spec))
+	case vrrp.DropTTL:
+		return fmt.Sprintf("TTL %d", p.TTL)
+	case vrrp.DropInterval:
+		return fmt.Sprintf("%d s, ours is %s", p.Message[5], vrrp.Span(spec.Interval))
+	case vrrp.DropAuthType, vrrp.DropAuthMismatch:
+		return fmt.Sprintf("it has authentication type %d: 0 is none, 1 a password, 2 IPsec AH", p.Message[4])
+	default:
+		return ""
+	}
+}
+
+func listensFor(s *vrrp.Spec) string {
+	if s.Unicast() {
+		return "its peers"
+	}
+	return s.MulticastGroup().String()
 }

@@ -24,7 +24,7 @@ func addresses(texts ...string) func(*actions.LinkChanged) {
 func family6(c *daemon.RouterConfig) {
 	a := netip.MustParseAddr("fe80::53")
 	c.Spec.Family, c.Spec.Addresses = vrrp.IPv6, []netip.Addr{a}
-	c.Addresses = []netip.Prefix{netip.PrefixFrom(a, 64)}
+	c.Addresses = held(netip.PrefixFrom(a, 64))
 }
 
 func owner(c *daemon.RouterConfig) { c.Owner, c.Spec.Priority = true, vrrp.PriorityOwner }
@@ -54,7 +54,7 @@ func TestSourceSelection(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			g := newRig(t, tt.router)
-			g.post(level(addresses(tt.first...)), vrrp.SocketReady{Link: eth0, Family: vrrp.IPv4}, vrrp.SocketReady{Link: eth0, Family: vrrp.IPv6})
+			g.post(level(addresses(tt.first...)), ready(eth0, vrrp.IPv4), ready(eth0, vrrp.IPv6))
 			g.post(level(addresses(tt.then...)))
 			r := g.status("").Routers[0]
 			if tt.want == "" {
@@ -85,12 +85,12 @@ func TestFaults(t *testing.T) {
 		{"down", level(func(l *actions.LinkChanged) { l.Up, l.Detail = false, "no carrier" }), "initialize", "interface-down", "no carrier"},
 		{"no address", level(addresses()), "initialize", "no-primary-ip-address", "no IPv4 address"},
 		{"no socket yet", level(), "initialize", "pending", "being looked at"},
-		{"socket failed", vrrp.SocketReady{Link: eth0, Family: vrrp.IPv4, Err: "no CAP_NET_RAW: run as root"}, "initialize", "socket-error", "CAP_NET_RAW"},
-		{"socket", vrrp.SocketReady{Link: eth0, Family: vrrp.IPv4}, "backup", "", ""},
+		{"socket failed", ready(eth0, vrrp.IPv4, "no CAP_NET_RAW: run as root"), "initialize", "socket-error", "CAP_NET_RAW"},
+		{"socket", ready(eth0, vrrp.IPv4), "backup", "", ""},
 		{"down again", level(func(l *actions.LinkChanged) { l.Up, l.Detail = false, "no carrier" }), "initialize", "interface-down", "no carrier"},
 		{"up", level(), "backup", "", ""},
 		{"another link", actions.LinkChanged{Name: "eth9", Index: 9}, "backup", "", ""},
-		{"a stale socket", vrrp.SocketReady{Link: 99, Family: vrrp.IPv4, Err: "gone"}, "backup", "", ""},
+		{"a stale socket", ready(99, vrrp.IPv4, "gone"), "backup", "", ""},
 		{"address lost", level(addresses("10.0.0.53/24")), "initialize", "no-primary-ip-address", "10.0.0.53, is a virtual one"},
 	} {
 		if step.in != nil {
@@ -145,13 +145,13 @@ func TestInterfaceReplaced(t *testing.T) {
 		if !strings.Contains(calls, "forget 7; ") || !strings.Contains(calls, "listen ") {
 			t.Errorf("%s: no new sockets: %s", name, calls)
 		}
-		g.post(vrrp.SocketReady{Link: in.Index, Family: vrrp.IPv4})
+		g.post(ready(in.Index, vrrp.IPv4))
 		g.wait(5 * s)
 		if got := g.state("web"); got != "active" {
 			t.Errorf("%s: the router is %s", name, got)
 		}
-		if w := g.wants[len(g.wants)-1]; w.Link != in.Index || len(w.Addresses) == 0 {
-			t.Errorf("%s: Active on interface %d, but the last wish is for %v on interface %d", name, in.Index, w.Addresses, w.Link)
+		if w := g.wants[len(g.wants)-1]; len(w.Addresses) == 0 || w.Addresses[0].Link != in.Index {
+			t.Errorf("%s: Active on interface %d, but the last wish is for %v", name, in.Index, w.Addresses)
 		}
 	}
 }
@@ -163,7 +163,7 @@ func TestSocketRetry(t *testing.T) {
 	g.took()
 	for range 3 {
 		begin := g.now
-		g.post(vrrp.SocketReady{Link: eth0, Family: vrrp.IPv4, Err: "no such device"})
+		g.post(ready(eth0, vrrp.IPv4, "no such device"))
 		g.wantCalls()
 		if g.next != begin+5*s {
 			t.Fatalf("tries again at +%v, want +5s", g.next-begin)
@@ -174,7 +174,7 @@ func TestSocketRetry(t *testing.T) {
 			t.Errorf("still wants to be woken at +%v while the sockets are being opened", g.next-begin)
 		}
 	}
-	g.post(vrrp.SocketReady{Link: eth0, Family: vrrp.IPv4})
+	g.post(ready(eth0, vrrp.IPv4))
 	if g.state("web") != "backup" {
 		t.Error("not started although the socket is there")
 	}
@@ -188,7 +188,7 @@ func TestSocketsAreShared(t *testing.T) {
 	g := newRig(t, web(named("a", 1, 11)), web(named("b", 2, 12)))
 	g.post(level())
 	g.wantCalls("watch eth0", "listen 7 ipv4")
-	g.post(vrrp.SocketReady{Link: eth0, Family: vrrp.IPv4})
+	g.post(ready(eth0, vrrp.IPv4))
 	g.took()
 	g.reload(web(named("b", 2, 12)))
 	if c := strings.Join(g.took(), "; "); strings.Contains(c, "forget") {
@@ -207,12 +207,12 @@ func TestInterfaceRenamedBetweenTwoNames(t *testing.T) {
 	g := newRig(t, web(), other).up()
 	for range 3 {
 		g.post(level(func(k *actions.LinkChanged) { k.Name = "eth1" }), actions.LinkChanged{Name: "eth0"})
-		g.post(vrrp.SocketReady{Link: eth0, Family: vrrp.IPv4})
+		g.post(ready(eth0, vrrp.IPv4))
 		if a, b := g.state("web"), g.state("other"); a != "initialize" || b != "backup" {
 			t.Fatalf("as eth1: web is %s, other is %s: %s", a, b, g.status("other").Routers[0].FaultDetail)
 		}
 		g.post(level(), actions.LinkChanged{Name: "eth1"})
-		g.post(vrrp.SocketReady{Link: eth0, Family: vrrp.IPv4})
+		g.post(ready(eth0, vrrp.IPv4))
 		if a, b := g.state("web"), g.state("other"); a != "backup" || b != "initialize" {
 			t.Fatalf("as eth0 again: web is %s, other is %s: %s", a, b, g.status("web").Routers[0].FaultDetail)
 		}
@@ -239,7 +239,7 @@ func TestNewMACIsAnnounced(t *testing.T) {
 func TestReloadTakesAnothersSource(t *testing.T) {
 	g := newRig(t, web(), web(named("x", 2, 12)))
 	g.turn()
-	g.post(level(addresses("10.0.0.1/24", "10.0.0.2/24")), vrrp.SocketReady{Link: eth0, Family: vrrp.IPv4})
+	g.post(level(addresses("10.0.0.1/24", "10.0.0.2/24")), ready(eth0, vrrp.IPv4))
 	if src := g.status("web").Routers[0].PrimaryIPAddr; src != "10.0.0.1" {
 		t.Fatalf("sends from %s", src)
 	}

@@ -259,17 +259,10 @@ func (l *Loop) refuse(k *link, r *router, d vrrp.Drop) {
 		level = slog.LevelDebug // other groups on a shared link are normal
 	}
 	if n, ok := s.limit.allow(now); ok {
-		l.log(level, fmt.Sprintf("(%s) packet from %s dropped: %s%s", who, l.datagram.Src, refusedText(d, s.vrid), heldBack(n)),
+		s.detail = l.refusedDetail(r, d)
+		l.log(level, fmt.Sprintf("(%s) packet from %s dropped: %s%s", who, l.datagram.Src, s.refused(d), heldBack(n)),
 			slog.String("drop", d.String()), slog.String("interface", k.name))
 	}
-}
-
-// refusedText is a drop's explanation, with the VRID where that is the point.
-func refusedText(d vrrp.Drop, vrid uint8) string {
-	if d == vrrp.DropVRID {
-		return fmt.Sprintf("VRID %d is not configured here: another group on the same link, or a typing error", vrid)
-	}
-	return d.Explain()
 }
 
 // expire lets every router whose deadline has come react.

@@ -20,7 +20,7 @@ func TestLifeOfARouter(t *testing.T) {
 	g.wantCalls("watch eth0")
 	g.post(level())
 	g.wantCalls("listen 7 ipv4")
-	g.post(vrrp.SocketReady{Link: eth0, Family: vrrp.IPv4})
+	g.post(ready(eth0, vrrp.IPv4))
 	g.wantCalls("run h backup")
 	g.wait(4 * s)
 	g.wantCalls("send 52 100 from 10.0.0.1", "want 1.1 [10.0.0.53/24]")
@@ -28,7 +28,7 @@ func TestLifeOfARouter(t *testing.T) {
 	g.wantCalls("send 52 100 from 10.0.0.1", "send 52 100 from 10.0.0.1")
 	g.receive(52, 200)
 	g.turn()
-	g.wantCalls("cancel 1", "want 1.2 []")
+	g.wantCalls("send 52 100 from 10.0.0.1", "cancel 1", "want 1.2 []") // the farewell first
 	g.wantHistory("web initialize->backup startup\nweb backup->active no-response\nweb active->backup higher-priority\n")
 }
 
@@ -291,7 +291,7 @@ func TestRun(t *testing.T) {
 			end := make(chan error, 1)
 			go func() { end <- loop.Run(ctx) }()
 			loop.Post(level())
-			loop.Post(vrrp.SocketReady{Link: eth0, Family: vrrp.IPv4})
+			loop.Post(ready(eth0, vrrp.IPv4))
 			<-time.After(4 * s)
 			synctest.Wait()
 			if n := len(w.sent); n != 1 {

@@ -132,7 +132,7 @@ func differences(o, n *RouterConfig) (d []string) {
 	say(o.Spec.PreemptDelay != n.Spec.PreemptDelay, "preempt_delay", vrrp.Span(o.Spec.PreemptDelay), vrrp.Span(n.Spec.PreemptDelay))
 	say(o.Spec.Checksum != n.Spec.Checksum, "checksum", o.Spec.Checksum, n.Spec.Checksum)
 	say(o.Spec.V() != n.Spec.V(), "version", o.Spec.V(), n.Spec.V())
-	say(o.Spec.MulticastGroup() != n.Spec.MulticastGroup(), "multicast_group", groupText(&o.Spec), groupText(&n.Spec))
+	say(o.Spec.Family == n.Spec.Family && o.Spec.MulticastGroup() != n.Spec.MulticastGroup(), "multicast_group", groupText(&o.Spec), groupText(&n.Spec))
 	say(!slices.Equal(o.Spec.Peers, n.Spec.Peers), "peers", peerText(o.Spec.Peers), peerText(n.Spec.Peers))
 	say(o.Spec.TTL != n.Spec.TTL, "ttl", o.Spec.TTL, n.Spec.TTL)
 	say(o.Source != n.Source, "source", sourceText(o.Source), sourceText(n.Source))

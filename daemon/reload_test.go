@@ -135,7 +135,7 @@ func TestReloadRenamesTheActive(t *testing.T) {
 	if slices.Contains(g.took(), "watch eth0") {
 		g.post(level())
 	}
-	g.post(vrrp.SocketReady{Link: eth0, Family: vrrp.IPv4})
+	g.post(ready(eth0, vrrp.IPv4))
 	if got := g.state("www"); got != "backup" {
 		t.Errorf("after the rename the router is %s: %s", got, g.status("www").Routers[0].FaultDetail)
 	}
@@ -178,7 +178,7 @@ func TestAnswerToTheLastWish(t *testing.T) {
 // New addresses in a running router are wanted and announced without a transition.
 func TestReloadChangesAddresses(t *testing.T) {
 	more := func(c *daemon.RouterConfig) {
-		c.Addresses = append(slices.Clone(c.Addresses), netip.MustParsePrefix("2001:db8::53/64"))
+		c.Addresses = append(slices.Clone(c.Addresses), held(netip.MustParsePrefix("2001:db8::53/64"))...)
 	}
 	g := newRig(t, web()).active()
 	records := g.history()

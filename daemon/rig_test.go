@@ -41,15 +41,17 @@ type rig struct {
 	next time.Duration // what the last Turn asked for
 	done bool          // the last Turn said that everything is over
 
-	calls   []string // every port call but Journal and Stats, in order
-	sent    []advert
-	wants   []actions.Wanted
-	jobs    []actions.HookJob
-	lines   []daemon.Line
-	records []daemon.Transition
-	queue   []vrrp.Packet
-	reads   int // budget of the last Receive
-	onRead  func()
+	calls     []string // every port call but Journal and Stats, in order
+	sent      []advert
+	paths     []vrrp.Path // of sent
+	wants     []actions.Wanted
+	jobs      []actions.HookJob
+	announced []actions.Announcement
+	lines     []daemon.Line
+	records   []daemon.Transition
+	queue     []vrrp.Packet
+	reads     int // budget of the last Receive
+	onRead    func()
 }
 
 type advert struct {
@@ -71,7 +73,7 @@ func newRigWith(t testing.TB, past []daemon.Transition, routers ...daemon.Router
 }
 
 func (g *rig) ports() daemon.Ports {
-	return daemon.Ports{Clock: g, Wire: g, Addresses: g, Announcer: g, Runner: g, Journal: g,
+	return daemon.Ports{Clock: g, Wire: g, Addresses: g, Announcer: g, Advertiser: g, Runner: g, Journal: g,
 		Watch: func(names []string) { g.call("watch %s", strings.Join(names, ",")) }}
 }
 
@@ -83,8 +85,9 @@ func config(routers ...daemon.RouterConfig) *daemon.Config {
 // web is a router like a configuration file would make it.
 func web(change ...func(*daemon.RouterConfig)) daemon.RouterConfig {
 	c := daemon.RouterConfig{Name: "web", Interface: "eth0",
-		Spec:      vrrp.Spec{VRID: 52, Family: vrrp.IPv4, Priority: 100, Interval: s, Preempt: true, Addresses: []netip.Addr{vip4}},
-		Addresses: []netip.Prefix{netip.PrefixFrom(vip4, 24)}}
+		Spec: vrrp.Spec{VRID: 52, Family: vrrp.IPv4, Priority: 100, Interval: s, Preempt: true, Addresses: []netip.Addr{vip4},
+			AnswerLower: true, Farewell: true},
+		Addresses: held(netip.PrefixFrom(vip4, 24)), Accept: true}
 	for _, f := range change {
 		f(&c)
 	}
@@ -95,8 +98,21 @@ func named(name string, vrid uint8, last byte) func(*daemon.RouterConfig) {
 	return func(c *daemon.RouterConfig) {
 		c.Name, c.Spec.VRID = name, vrid
 		a := netip.AddrFrom4([4]byte{10, 0, 0, last})
-		c.Spec.Addresses, c.Addresses = []netip.Addr{a}, []netip.Prefix{netip.PrefixFrom(a, 24)}
+		c.Spec.Addresses, c.Addresses = []netip.Addr{a}, held(netip.PrefixFrom(a, 24))
 	}
+}
+
+// held makes addresses of prefixes.
+func held(prefixes ...netip.Prefix) (out []actions.Address) {
+	for _, p := range prefixes {
+		out = append(out, actions.Address{Prefix: p})
+	}
+	return out
+}
+
+// ready is the answer to a wish for the family's own group.
+func ready(link int, f vrrp.Family, err ...string) vrrp.SocketReady {
+	return vrrp.SocketReady{Listening: vrrp.Listening{Link: link, Family: f, Group: f.Group()}, Err: strings.Join(err, "")}
 }
 
 func priority(p uint8) func(*daemon.RouterConfig) {
@@ -124,7 +140,7 @@ func level(change ...func(*actions.LinkChanged)) actions.LinkChanged {
 
 // up brings link and sockets to where the routers start.
 func (g *rig) up() *rig {
-	g.post(level(), vrrp.SocketReady{Link: eth0, Family: vrrp.IPv4}, vrrp.SocketReady{Link: eth0, Family: vrrp.IPv6})
+	g.post(level(), ready(eth0, vrrp.IPv4), ready(eth0, vrrp.IPv6))
 	return g
 }
 
@@ -180,7 +196,7 @@ func (g *rig) apply() {
 	}
 	for id := actions.RouterID(0); id < 100; id++ {
 		if w, ok := last[id]; ok {
-			g.post(actions.Applied{Router: w.Router, Term: w.Term, Held: len(w.Addresses) > 0, Took: ms})
+			g.post(actions.Applied{Router: w.Router, Term: w.Term, Held: w.Active, Took: ms})
 		}
 	}
 }
@@ -266,7 +282,7 @@ func (g *rig) receive(vrid, prio uint8) {
 
 // packet is a complete IPv4 packet with one advert.
 func packet(src netip.Addr, vrid, prio uint8, interval time.Duration, addresses ...netip.Addr) []byte {
-	a := vrrp.Advert{VRID: vrid, Priority: prio, Interval: interval, Addresses: addresses}
+	a := vrrp.Advert{Version: vrrp.Version3, VRID: vrid, Priority: prio, Interval: interval, Addresses: addresses}
 	group := vrrp.IPv4.Group()
 	msg := a.Append(nil, src, group, vrrp.MessageOnly)
 	b := make([]byte, 20, 20+len(msg))
@@ -286,8 +302,14 @@ func (g *rig) call(format string, args ...any) {
 func (g *rig) Now() time.Duration { return g.now }
 func (g *rig) Wall() time.Time    { return wall.Add(g.now - epoch) }
 
-func (g *rig) Listen(link int, f vrrp.Family) { g.call("listen %d %s", link, f) }
-func (g *rig) Forget(link int)                { g.call("forget %d", link) }
+func (g *rig) Listen(w vrrp.Listening) {
+	how := ""
+	if w.Group != w.Family.Group() {
+		how = " " + w.Group.String()
+	}
+	g.call("listen %d %s%s", w.Link, w.Family, how)
+}
+func (g *rig) Forget(link int) { g.call("forget %d", link) }
 func (g *rig) Receive(budget int, f func(*vrrp.Packet)) bool {
 	g.reads = budget
 	for range budget {
@@ -303,9 +325,10 @@ func (g *rig) Receive(budget int, f func(*vrrp.Packet)) bool {
 	}
 	return len(g.queue) > 0
 }
-func (g *rig) Send(_ int, _ vrrp.Family, src netip.Addr, message []byte) {
+func (g *rig) Send(path *vrrp.Path, message []byte) {
 	g.sent = append(g.sent, advert{message[1], message[2], g.now})
-	g.call("send %d %d from %s", message[1], message[2], src)
+	g.paths = append(g.paths, *path)
+	g.call("send %d %d from %s", message[1], message[2], path.Src)
 }
 func (g *rig) Flush()                     {}
 func (g *rig) Wait(time.Duration)         {}
@@ -318,11 +341,25 @@ func (g *rig) Want(w actions.Wanted) {
 	if w.Final {
 		final = " final"
 	}
-	g.call("want %d.%d %v%s", w.Router, w.Term, w.Addresses, final)
+	prefixes := []netip.Prefix{}
+	for _, a := range w.Addresses {
+		prefixes = append(prefixes, a.Prefix)
+	}
+	g.call("want %d.%d %v%s", w.Router, w.Term, prefixes, final)
 }
 func (g *rig) Announce(a actions.Announcement) {
-	g.call("announce %d.%d %v once=%t", a.Router, a.Term, a.Addresses, a.Once)
+	var list []netip.Addr
+	for _, to := range a.Targets {
+		list = append(list, to.Addresses...)
+	}
+	g.announced = append(g.announced, a)
+	g.call("announce %d.%d %v once=%t", a.Router, a.Term, list, a.Once)
 }
+func (g *rig) Advertise(a actions.RouterAdvert) {
+	g.call("advertise %d.%d from %s", a.Router, a.Term, a.Source)
+}
+func (g *rig) Withdraw(r actions.RouterID) { g.call("withdraw %d", r) }
+
 func (g *rig) Cancel(r actions.RouterID) { g.call("cancel %d", r) }
 func (g *rig) Run(j actions.HookJob) {
 	g.jobs = append(g.jobs, j)

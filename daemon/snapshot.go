@@ -134,7 +134,7 @@ func (l *Loop) statusOfLink(r *router, s *RouterStatus, v *vrrp.View, now time.D
 func refusals(seen map[vrrp.Drop]*sighting, now time.Duration) []RefusedStatus {
 	var out []RefusedStatus
 	for d, v := range seen {
-		s := RefusedStatus{Drop: d.String(), Text: refusedText(d, v.vrid), Count: v.count, VRID: v.vrid, AgoSeconds: (now - v.at).Seconds()}
+		s := RefusedStatus{Drop: d.String(), Text: v.refused(d), Count: v.count, VRID: v.vrid, AgoSeconds: (now - v.at).Seconds()}
 		if v.src.IsValid() {
 			s.Source = v.src.String()
 		}
