@@ -44,6 +44,7 @@ type rig struct {
 	calls     []string // every port call but Journal and Stats, in order
 	sent      []advert
 	paths     []vrrp.Path // of sent
+	messages  [][]byte
 	wants     []actions.Wanted
 	jobs      []actions.HookJob
 	announced []actions.Announcement
@@ -327,7 +328,7 @@ func (g *rig) Receive(budget int, f func(*vrrp.Packet)) bool {
 }
 func (g *rig) Send(path *vrrp.Path, message []byte) {
 	g.sent = append(g.sent, advert{message[1], message[2], g.now})
-	g.paths = append(g.paths, *path)
+	g.paths, g.messages = append(g.paths, *path), append(g.messages, slices.Clone(message))
 	g.call("send %d %d from %s", message[1], message[2], path.Src)
 }
 func (g *rig) Flush()                     {}

@@ -38,6 +38,7 @@ type router struct {
 	wish         uint64
 	wishOpen     bool
 	held         bool
+	macAsked     int         // the parent of the macvlan wanted last
 	macLink      int         // the parent the macvlan was last confirmed on
 	noMAC        string      // why there is no macvlan
 	refusedPlace string      // what the kernel did not take of the last wish

@@ -17,7 +17,9 @@ func (l *Loop) want(r *router, active bool) {
 	r.wish++
 	r.wishOpen, r.held = true, active
 	w := actions.Wanted{Router: r.id, Term: r.wish, Active: active, Own: r.cfg.Owner && !r.cfg.VirtualMAC}
+	r.macAsked = 0
 	if k := r.link; r.cfg.VirtualMAC && k != nil && k.index != 0 {
+		r.macAsked = k.index
 		spec := &r.cfg.Spec
 		w.VirtualMAC = &actions.VirtualMAC{Name: r.cfg.MACName, MAC: vrrp.VirtualMAC(spec.Family, spec.VRID),
 			Parent: k.index, ParentName: k.name, IPv6: r.cfg.wantsIPv6()}
@@ -157,6 +159,9 @@ func (l *Loop) confirmMAC(now time.Duration, r *router, why string) {
 	if !r.cfg.VirtualMAC || r.leaving {
 		return
 	}
+	if r.macAsked == 0 || r.macAsked != r.link.index {
+		return // the answer to the wish before the link came
+	}
 	r.noMAC, r.macLink = why, r.link.index
 	if why != "" {
 		r.macLink = 0
@@ -167,7 +172,10 @@ func (l *Loop) confirmMAC(now time.Duration, r *router, why string) {
 
 // prepare asks for the macvlan of a router whose link exists.
 func (l *Loop) prepare(r *router) {
-	if r.cfg.VirtualMAC && r.link.index != 0 && r.macLink != r.link.index && !r.wishOpen && r.fsm.State() != vrrp.Active {
+	if !r.cfg.VirtualMAC || r.link.index == 0 || r.fsm.State() == vrrp.Active {
+		return
+	}
+	if r.macAsked != r.link.index || r.noMAC != "" && !r.wishOpen {
 		l.want(r, false)
 	}
 }
