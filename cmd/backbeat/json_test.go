@@ -19,7 +19,7 @@ func TestJSONIsDocumented(t *testing.T) {
 	for section, v := range map[string]any{
 		"Status": control.Status{}, "Loop": daemon.LoopStatus{}, "Virtual router": daemon.RouterStatus{}, "Active": daemon.ActiveStatus{},
 		"Configuration": control.Configuration{}, "Notice": daemon.NoticeStatus{}, "Refused": daemon.RefusedStatus{},
-		"Address": daemon.AddressStatus{}, "Hook": daemon.HookStatus{}, "Interface": daemon.LinkStatus{},
+		"Address": daemon.AddressStatus{}, "Peer": daemon.PeerStatus{}, "Hook": daemon.HookStatus{}, "Interface": daemon.LinkStatus{},
 		"History": control.History{}, "Transition": daemon.Transition{}, "Evidence": daemon.Evidence{}, "Follow-up": daemon.Followup{},
 		"Reload": control.Reload{}, "Plan step": control.PlanStep{}, "Diagnostic": conf.Diagnostic{},
 		"Check": checkAnswer{}, "Checked host": checkedHost{}, "Daemon version": control.Version{}, "Tool version": build{}, "Error": control.Error{},

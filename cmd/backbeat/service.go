@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/backbeat-ha/backbeat/actions/address"
+	"github.com/backbeat-ha/backbeat/actions/advertise"
 	"github.com/backbeat-ha/backbeat/actions/announce"
 	"github.com/backbeat-ha/backbeat/actions/run"
 	"github.com/backbeat-ha/backbeat/conf"
@@ -42,16 +43,17 @@ type service struct {
 	tool *tool
 	opt  runOptions
 
-	journal   *journal.Journal
-	tally     *tally
-	control   *control.Server
-	keeper    *address.Keeper
-	announcer *announce.Announcer
-	runner    *run.Runner
-	wire      *wire.Port
-	loop      *daemon.Loop
-	reloader  *reloader
-	notifier  *notifier
+	journal    *journal.Journal
+	tally      *tally
+	control    *control.Server
+	keeper     *address.Keeper
+	announcer  *announce.Announcer
+	advertiser *advertise.Advertiser
+	runner     *run.Runner
+	wire       *wire.Port
+	loop       *daemon.Loop
+	reloader   *reloader
+	notifier   *notifier
 
 	ended  chan struct{} // the loop has ended
 	broken chan error    // the first part that ended on its own; has room for one
@@ -117,6 +119,7 @@ func (s *service) live(ctx context.Context, cfg *daemon.Config, d *conf.Diagnost
 	debug.FreeOSMemory()
 	keeper := s.start("addresses", s.keeper.Run)
 	announcer := s.start("announcements", s.announcer.Run)
+	advertiser := s.start("router advertisements", s.advertiser.Run)
 	server := s.start("control socket", s.control.Run)
 	notifier := s.start("systemd notifications", s.notifier.run)
 	signals := s.start("signals", s.signals)
@@ -128,6 +131,7 @@ func (s *service) live(ctx context.Context, cfg *daemon.Config, d *conf.Diagnost
 	notifier.stop()
 	server.stop()
 	announcer.stop()
+	advertiser.stop()
 	keeper.stop() // what was wished last is still carried out
 	wait, cancel := context.WithTimeout(context.WithoutCancel(ctx), hookPatience)
 	defer cancel()
@@ -194,14 +198,14 @@ func (s *service) build(ctx context.Context, cfg *daemon.Config, past []daemon.T
 	if err != nil {
 		s.log(slog.LevelError, "look for addresses left behind: "+err.Error())
 	}
-	s.announcer = announce.New(post)
+	s.announcer, s.advertiser = announce.New(post), advertise.New(post)
 	s.runner = run.New(post)
 	if s.wire, err = wire.New(post); err != nil {
 		return fmt.Errorf("prepare the sockets: %w", err)
 	}
 	s.tally.configure(cfg)
 	s.loop = daemon.New(cfg, daemon.Ports{
-		Clock: s.wire, Wire: s.wire, Addresses: s.keeper, Announcer: s.announcer, Runner: s.runner,
+		Clock: s.wire, Wire: s.wire, Addresses: s.keeper, Announcer: s.announcer, Advertiser: s.advertiser, Runner: s.runner,
 		Journal: s.tally, Watch: s.keeper.Watch, Past: past, Dropped: s.journal.Dropped,
 	})
 	s.notifier = newNotifier(s.post, s.tally)

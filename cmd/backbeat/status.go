@@ -202,6 +202,12 @@ func (p *statusPrinter) why(r *daemon.RouterStatus) string {
 	if r.Fault != "" {
 		return faultText(r)
 	}
+	if r.Ready {
+		return fmt.Sprintf("won here; waits for the other members of sync group %s", clean(r.SyncGroup))
+	}
+	if r.SettleIn != nil {
+		return fmt.Sprintf("the link has just come up; takes part in %s (settle)", rest(*r.SettleIn))
+	}
 	if s := hears(r); s != "" {
 		return s
 	}

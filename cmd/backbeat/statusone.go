@@ -15,6 +15,9 @@ import (
 // outputLines is how much of a hook's output the status shows.
 const outputLines = 8
 
+// manyAddresses is how many addresses are shown one by one.
+const manyAddresses = 24
+
 // labelWidth is the width of the labels before the blocks.
 const labelWidth = 12
 
@@ -35,6 +38,8 @@ func (p *statusPrinter) one(w io.Writer) {
 			p.dim(fmt.Sprintf("(%s, VRID %d, %s, node %s)", clean(r.Interface), r.VRID, clean(r.Family), clean(p.st.Node)))), 2)
 		p.election(w, r)
 		p.block(w, "addresses", p.addressLines(r))
+		p.block(w, "routes", cleanAll(r.Routes))
+		p.block(w, "rules", cleanAll(r.Rules))
 		p.block(w, "hooks", p.hookLines(r))
 		p.block(w, "counters", p.counterLines(r.Counters))
 		p.block(w, "interface", p.linkLines(r))
@@ -67,8 +72,61 @@ func (p *statusPrinter) election(w io.Writer, r *daemon.RouterStatus) {
 	p.block(w, "active", []string{activeLine(r)})
 	p.block(w, "timers", timerLines(r))
 	if r.PrimaryIPAddr != "" {
-		p.block(w, "sends from", []string{fmt.Sprintf("%s%s", clean(r.PrimaryIPAddr), checksumNote(r))})
+		p.block(w, "sends from", wireLines(r))
 	}
+	if r.SyncGroup != "" {
+		p.block(w, "sync group", []string{clean(r.SyncGroup) + ": Active with its other members or not at all"})
+	}
+	p.block(w, "peers", p.peerLines(r))
+}
+
+// wireLines say how adverts leave: from where, to whom, in which form.
+func wireLines(r *daemon.RouterStatus) []string {
+	to := clean(r.MulticastGroup)
+	if r.Mode == "unicast" {
+		to = "peers " + clean(strings.Join(r.UnicastPeers, ", "))
+	}
+	first := fmt.Sprintf("%s to %s, VRRPv%d%s", clean(r.PrimaryIPAddr), to, r.Version, checksumNote(r))
+	if r.Authentication == "pass" {
+		first += ", password in clear"
+	}
+	out := []string{first}
+	var more []string
+	if r.VirtualMAC != "" {
+		more = append(more, "virtual MAC "+clean(r.VirtualMAC))
+	}
+	if r.RouterAdvertisements {
+		more = append(more, "Router Advertisements while Active")
+	}
+	if !r.AcceptMode {
+		more = append(more, "accepts no traffic to its addresses (accept = false)")
+	}
+	if len(more) > 0 {
+		out = append(out, strings.Join(more, ", "))
+	}
+	return out
+}
+
+// peerLines show the other routers heard on the VRID, and what of them does not
+// fit: that is where two Actives come from.
+func (p *statusPrinter) peerLines(r *daemon.RouterStatus) (out []string) {
+	for i := range r.Peers {
+		v := &r.Peers[i]
+		s := fmt.Sprintf("%s: VRRPv%d, priority %d, every %s, %s, heard %s", clean(v.Address), v.Version, v.Priority, took(v.Interval),
+			plural(v.AddressCount, "address"), ago(v.HeardAgo))
+		switch {
+		case v.RefusedAs != "" && v.HeardAgo <= recent:
+			s = p.red(s + "; not believed: " + clean(v.RefusedAs))
+		case v.RefusedAs != "":
+			s = p.dim(s + "; was not believed: " + clean(v.RefusedAs))
+		case v.ForeignGroup:
+			s = p.red(s + ", none of them ours: another group on this VRID")
+		case !v.SameAddresses:
+			s = p.yellow(s + ", not the same as ours")
+		}
+		out = append(out, s)
+	}
+	return out
 }
 
 func priorityLine(r *daemon.RouterStatus) string {
@@ -98,7 +156,7 @@ func activeLine(r *daemon.RouterStatus) string {
 		return holder(r)
 	}
 	s := fmt.Sprintf("%s, priority %d, heard %s, advertises every %s", clean(a.Address), a.Priority, ago(a.HeardAgo), took(a.Interval))
-	if a.Checksum != "" && r.Family == vrrp.IPv4.String() {
+	if a.Checksum != "" && r.Family == vrrp.IPv4.String() && r.Version != vrrp.Version2 {
 		s += ", checksum " + clean(a.Checksum)
 	}
 	return s
@@ -118,8 +176,8 @@ func timerLines(r *daemon.RouterStatus) []string {
 
 func checksumNote(r *daemon.RouterStatus) string {
 	switch {
-	case r.Family != vrrp.IPv4.String():
-		return "" // IPv6 has one form
+	case r.Family != vrrp.IPv4.String() || r.Version == vrrp.Version2:
+		return "" // there is one form only
 	case r.Checksum == r.ChecksumSent:
 		return ", checksum " + clean(r.ChecksumSent)
 	default:
@@ -129,7 +187,13 @@ func checksumNote(r *daemon.RouterStatus) string {
 
 func (p *statusPrinter) addressLines(r *daemon.RouterStatus) []string {
 	var rows [][]cell
-	for _, a := range r.Addresses {
+	same, last := 0, ""
+	for i, a := range r.Addresses {
+		// Of thousands, those that are as they should be are counted.
+		if i >= manyAddresses && a.Present == a.Wanted && a.Restored == 0 {
+			same, last = same+1, a.Address
+			continue
+		}
 		is := cell{text: "there", paint: p.green}
 		switch {
 		case a.Wanted && !a.Present:
@@ -140,15 +204,24 @@ func (p *statusPrinter) addressLines(r *daemon.RouterStatus) []string {
 			is = cell{text: "not here", paint: p.dim}
 		}
 		var notes []string
-		if !a.Advertised {
+		switch {
+		case !a.Advertised && a.Interface != "":
+			notes = append(notes, "rides along on "+clean(a.Interface))
+		case !a.Advertised:
 			notes = append(notes, "rides along")
+		case a.Interface != "":
+			notes = append(notes, "on "+clean(a.Interface))
 		}
 		if a.Restored > 0 {
 			notes = append(notes, "put back "+times(a.Restored))
 		}
 		rows = append(rows, []cell{{text: clean(a.Address)}, is, {text: strings.Join(notes, ", ")}})
 	}
-	return columns(rows)
+	lines := columns(rows)
+	if same > 0 {
+		lines = append(lines, p.dim(fmt.Sprintf("and %d more as they should be, up to %s", same, clean(last))))
+	}
+	return lines
 }
 
 func (p *statusPrinter) hookLines(r *daemon.RouterStatus) (out []string) {

@@ -219,3 +219,12 @@ func columns(rows [][]cell) []string {
 	}
 	return out
 }
+
+// cleanAll cleans every line of a list.
+func cleanAll(list []string) []string {
+	out := make([]string, len(list))
+	for i, s := range list {
+		out[i] = clean(s)
+	}
+	return out
+}

@@ -35,6 +35,9 @@ func (p *statusPrinter) warnings() []string {
 		if r.Fault != "" {
 			faults = append(faults, faultWarning(r))
 		}
+		if r.KernelError != "" {
+			addresses = append(addresses, fmt.Sprintf("%s: not everything is as wanted: %s", clean(r.Name), clean(r.KernelError)))
+		}
 		addresses = append(addresses, addressWarnings(r)...)
 		peers = append(peers, peerWarnings(r)...)
 		hooks = append(hooks, hookWarnings(r)...)
@@ -136,7 +139,8 @@ func peerWarnings(r *daemon.RouterStatus) (out []string) {
 	for _, n := range r.Notices {
 		switch n.Name {
 		case vrrp.NoticeInterval.String(), vrrp.NoticeAddressList.String(), vrrp.NoticeOwnerConflict.String(),
-			vrrp.NoticeDuplicateSource.String(), vrrp.NoticeChecksumMixed.String(), vrrp.NoticeLowerActive.String():
+			vrrp.NoticeDuplicateSource.String(), vrrp.NoticeChecksumMixed.String(), vrrp.NoticeLowerActive.String(),
+			vrrp.NoticeForeignGroup.String(), vrrp.NoticeClaimed.String():
 			// The others are news about this host, and in the history or the loop's line.
 			if n.AgoSeconds <= recent {
 				told[n.Name] = true
