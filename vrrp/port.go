@@ -36,6 +36,13 @@ type SocketReady struct {
 	Err string
 }
 
+// FrameMark is the mark (SO_MARK) of adverts that leave as complete frames. A
+// Backup's virtual MAC is silenced by a filter on its interface (package
+// actions/address/firewall), which lets frames with this mark pass: the first
+// advert of a takeover leaves before the filter is opened, and the last one of
+// an Active that steps down may leave after it has been closed.
+const FrameMark = 0xbb70
+
 // Path is the way of an advert: which headers it gets. It is comparable, so
 // that headers can be built once per Path.
 type Path struct {
