@@ -19,7 +19,7 @@ func main() { lab.Main(lab.Options{Binary: true}, run) }
 
 func run() int {
 	runs := flag.String("runs", "5,7,7", "runs of each failover at 1 s, 100 ms and 10 ms")
-	only := flag.String("only", "failover,many,memory,lines", "what to measure")
+	only := flag.String("only", "failover,many,memory,addresses,macs,lines", "what to measure")
 	limit := flag.Duration("limit", 30*time.Minute, "give up after this long")
 	flag.Parse()
 	if why := lab.Unavailable(); why != "" {
@@ -47,10 +47,14 @@ func measure(runs, only string, limit time.Duration) error {
 			err = many(end)
 		case "memory":
 			err = memory(end)
+		case "addresses":
+			err = addresses(end)
+		case "macs":
+			err = macs(end)
 		case "lines":
 			err = countLines(".")
 		default:
-			err = fmt.Errorf("-only %s: know failover, many, memory and lines", part)
+			err = fmt.Errorf("-only %s: know failover, many, memory, addresses, macs and lines", part)
 		}
 		if err != nil {
 			return err
