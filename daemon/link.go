@@ -349,13 +349,14 @@ func (k *link) source(r *router) netip.Addr {
 		return netip.Addr{}
 	}
 	list := k.usable[r.cfg.Spec.Family]
+	if s := &r.cfg.Spec; s.Unicast() && s.Family == vrrp.IPv6 && !s.Peers[0].Addr.IsLinkLocalUnicast() {
+		list = k.global // what peers elsewhere know us by, and can answer to
+	}
 	switch {
 	case slices.Contains(list, r.fsm.Source()):
 		return r.fsm.Source()
 	case len(list) > 0:
 		return list[0]
-	case r.cfg.Spec.Unicast() && r.cfg.Spec.Family == vrrp.IPv6 && len(k.global) > 0:
-		return k.global[0] // a link without link-local addresses, such as a tunnel
 	default:
 		return netip.Addr{}
 	}
@@ -390,7 +391,10 @@ func (k *link) noSource(cfg *RouterConfig) string {
 	if cfg.Source.IsValid() {
 		return fmt.Sprintf("source = %q is not on it (yet)", cfg.Source)
 	}
-	if cfg.Spec.Family == vrrp.IPv6 {
+	switch {
+	case cfg.Spec.Family == vrrp.IPv6 && cfg.Spec.Unicast() && !cfg.Spec.Peers[0].Addr.IsLinkLocalUnicast():
+		return "no usable global IPv6 address of its own, which the peers could know it by"
+	case cfg.Spec.Family == vrrp.IPv6:
 		return "no usable IPv6 link-local address"
 	}
 	for _, a := range k.level.Addresses {

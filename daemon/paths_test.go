@@ -258,3 +258,17 @@ func TestConfiguredSource(t *testing.T) {
 		t.Errorf("%s from %s", r.State, r.PrimaryIPAddr)
 	}
 }
+
+// Peers that are known by global addresses are spoken to from one.
+func TestUnicastIPv6Source(t *testing.T) {
+	six := netip.MustParseAddr("fe80::53")
+	for peer, want := range map[string]string{"2001:db8::3": "2001:db8::1", "fe80::3": "fe80::1"} {
+		g := newRig(t, web(func(c *daemon.RouterConfig) {
+			c.Spec.Family, c.Spec.Addresses, c.Addresses = vrrp.IPv6, []netip.Addr{six}, held(netip.PrefixFrom(six, 64))
+		}, unicast(netip.MustParseAddr(peer))))
+		g.post(level(addresses("fe80::1/64", "2001:db8::1/64")), vrrp.SocketReady{Listening: vrrp.Listening{Link: eth0, Family: vrrp.IPv6}})
+		if r := g.status("web").Routers[0]; r.PrimaryIPAddr != want {
+			t.Errorf("to %s from %q, want %s (%s)", peer, r.PrimaryIPAddr, want, r.FaultDetail)
+		}
+	}
+}
