@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/backbeat-ha/backbeat/vrrp"
@@ -13,10 +14,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// rxSocket receives the adverts of one family on one interface.
+// rxSocket receives the adverts of one family on one interface, whatever they
+// were sent to.
 type rxSocket struct {
 	fd     int
-	join   int // a socket whose only purpose is the IGMP or MLD membership
 	link   int
 	family vrrp.Family
 
@@ -24,34 +25,51 @@ type rxSocket struct {
 	newest            time.Duration // arrival of the newest packet
 }
 
+// membership is a socket whose only purpose is to be a member of a group: of
+// its frames on the interface, and by IGMP or MLD.
+type membership struct{ frames, report int }
+
+// ticket is a wish on its way: the serial number of its opener.
+type ticket = uint64
+
 // link is the sockets of one interface.
 type link struct {
 	index  int
-	wanted map[vrrp.Family]uint64 // serial of the opener under way, 0 when open
+	wanted map[vrrp.Listening]ticket // openers under way
+	open   map[vrrp.Listening]membership
 	rx     map[vrrp.Family]*rxSocket
 	mac    net.HardwareAddr
-	tx     txQueue
+	tx     txQueue                  // frames
+	raw    map[vrrp.Family]*txQueue // packets to peers
 
-	headers map[netip.Addr][]byte // Ethernet and IP header by source address
+	headers map[vrrp.Path][]byte // what goes before a message
 }
 
-// opened is what an opener hands to the loop.
+// opened is what an opener hands to the loop. Descriptors that are not there are -1.
 type opened struct {
-	serial uint64
-	link   int
-	family vrrp.Family
+	serial ticket
+	at     vrrp.Listening
 	mac    net.HardwareAddr
 	rx     *rxSocket
+	member membership
 	tx     int
+	raw    int
+}
+
+func nothing(at vrrp.Listening) opened {
+	return opened{at: at, member: membership{-1, -1}, tx: -1, raw: -1}
 }
 
 // descriptors lists what is open.
 func (o *opened) descriptors() (fds []int) {
+	all := []int{o.member.frames, o.member.report, o.tx, o.raw}
 	if o.rx != nil {
-		fds = append(fds, o.rx.fd, o.rx.join)
+		all = append(all, o.rx.fd)
 	}
-	if o.tx >= 0 {
-		fds = append(fds, o.tx)
+	for _, fd := range all {
+		if fd >= 0 {
+			fds = append(fds, fd)
+		}
 	}
 	return fds
 }
@@ -78,36 +96,36 @@ func (p *Port) discard(fds ...int) {
 	go closeAll(fds)
 }
 
-// Listen opens the sockets of an interface and family in the background;
-// vrrp.SocketReady answers. What is open, or on its way, is left alone.
-func (p *Port) Listen(index int, family vrrp.Family) {
-	l := p.links[index]
+// Listen opens the sockets of a listening in the background; vrrp.SocketReady
+// answers. What is open is answered again, what is on its way is left alone.
+func (p *Port) Listen(at vrrp.Listening) {
+	l := p.links[at.Link]
 	if l == nil {
-		l = &link{index: index, wanted: map[vrrp.Family]uint64{}, rx: map[vrrp.Family]*rxSocket{},
-			headers: map[netip.Addr][]byte{}, tx: txQueue{fd: -1}}
-		p.links[index] = l
+		l = &link{index: at.Link, wanted: map[vrrp.Listening]ticket{}, open: map[vrrp.Listening]membership{},
+			rx: map[vrrp.Family]*rxSocket{}, raw: map[vrrp.Family]*txQueue{}, headers: map[vrrp.Path][]byte{}, tx: txQueue{fd: -1}}
+		p.links[at.Link] = l
 	}
-	if l.rx[family] != nil {
-		post, ready := p.post, vrrp.SocketReady{Link: index, Family: family}
+	if _, open := l.open[at]; open {
+		post, ready := p.post, vrrp.SocketReady{Listening: at}
 		go post(ready) // never from the loop's goroutine: it could wait for itself
 		return
 	}
-	if l.wanted[family] != 0 {
+	if l.wanted[at] != 0 {
 		return
 	}
 	p.mu.Lock()
 	p.serial++
 	serial := p.serial
 	p.mu.Unlock()
-	l.wanted[family] = serial
-	go p.open(serial, index, family)
+	l.wanted[at] = serial
+	go p.open(serial, at)
 }
 
 // open runs in a goroutine of its own.
-func (p *Port) open(serial uint64, index int, family vrrp.Family) {
-	o, err := openSockets(index, family)
-	o.serial, o.link, o.family = serial, index, family
-	answer := vrrp.SocketReady{Link: index, Family: family}
+func (p *Port) open(serial ticket, at vrrp.Listening) {
+	o, err := openSockets(at)
+	o.serial = serial
+	answer := vrrp.SocketReady{Listening: at}
 	if err != nil {
 		answer.Err = err.Error()
 	}
@@ -132,25 +150,47 @@ func (p *Port) adopt() {
 	p.opened = nil
 	p.mu.Unlock()
 	for _, o := range done {
-		l := p.links[o.link]
-		if l == nil || l.wanted[o.family] != o.serial {
+		l := p.links[o.at.Link]
+		if l == nil || l.wanted[o.at] != o.serial {
 			p.discard(o.descriptors()...) // forgotten meanwhile
 			continue
 		}
-		delete(l.wanted, o.family)
+		delete(l.wanted, o.at)
 		if o.rx == nil {
 			continue
 		}
+		p.adoptSockets(l, o)
+	}
+}
+
+// adoptSockets keeps of an opener's sockets what the link has not got yet: there
+// is one receive socket for a family, and one to send frames.
+func (p *Port) adoptSockets(l *link, o opened) {
+	f := o.at.Family
+	switch {
+	case l.rx[f] != nil:
+		p.discard(o.rx.fd)
+	default:
 		if err := p.watch(o.rx.fd); err != nil {
 			p.discard(o.descriptors()...)
-			continue
+			return
 		}
-		l.mac, l.rx[o.family] = o.mac, o.rx
+		l.rx[f] = o.rx
 		p.socket[int32(o.rx.fd)] = o.rx
-		if l.tx.fd < 0 {
+	}
+	l.open[o.at] = o.member
+	if o.tx >= 0 {
+		if l.mac = o.mac; l.tx.fd < 0 {
 			l.tx.fd = o.tx
 		} else {
 			p.discard(o.tx)
+		}
+	}
+	if o.raw >= 0 {
+		if l.raw[f] == nil {
+			l.raw[f] = &txQueue{fd: o.raw}
+		} else {
+			p.discard(o.raw)
 		}
 	}
 }
@@ -162,14 +202,26 @@ func (p *Port) Forget(index int) {
 		return
 	}
 	delete(p.links, index)
+	var fds []int
 	for _, s := range l.rx {
-		p.discard(s.fd, s.join)
+		fds = append(fds, s.fd)
 	}
-	if l.tx.fd >= 0 {
-		p.discard(l.tx.fd)
-		l.tx.fd = -1
+	for _, m := range l.open {
+		fds = append(fds, m.frames, m.report)
 	}
-	l.tx.reset()
+	for _, q := range append([]*txQueue{&l.tx}, values(l.raw)...) {
+		fds = append(fds, q.fd)
+		q.fd = -1
+		q.reset()
+	}
+	p.discard(slices.DeleteFunc(fds, func(fd int) bool { return fd < 0 })...)
+}
+
+func values(m map[vrrp.Family]*txQueue) (out []*txQueue) {
+	for _, q := range m {
+		out = append(out, q)
+	}
+	return out
 }
 
 // Stats returns the counters of an interface's sockets.
@@ -179,6 +231,13 @@ func (p *Port) Stats(index int) vrrp.SocketStats {
 		return vrrp.SocketStats{}
 	}
 	st := vrrp.SocketStats{Sent: l.tx.sent, SendErrors: l.tx.failed, LastSendError: l.tx.why}
+	for _, q := range l.raw {
+		st.Sent += q.sent
+		st.SendErrors += q.failed
+		if q.why != "" {
+			st.LastSendError = q.why
+		}
+	}
 	for _, s := range l.rx {
 		// Reading the kernel's counter clears it.
 		if k, err := unix.GetsockoptTpacketStats(s.fd, unix.SOL_PACKET, unix.PACKET_STATISTICS); err == nil {
@@ -190,48 +249,66 @@ func (p *Port) Stats(index int) vrrp.SocketStats {
 	return st
 }
 
-// openSockets opens everything one family needs on one interface, or nothing.
-func openSockets(index int, family vrrp.Family) (o opened, err error) {
-	o.tx = -1
-	ifi, err := net.InterfaceByIndex(index)
+// openSockets opens everything that a listening needs, or nothing.
+func openSockets(at vrrp.Listening) (o opened, err error) {
+	o = nothing(at)
+	ifi, err := net.InterfaceByIndex(at.Link)
 	if err != nil {
-		return o, fmt.Errorf("interface %d has gone: %w", index, err)
-	}
-	if len(ifi.HardwareAddr) != 6 {
-		return o, fmt.Errorf("interface %s has no Ethernet address: VRRP needs an Ethernet-like link", ifi.Name)
+		return o, fmt.Errorf("interface %d has gone: %w", at.Link, err)
 	}
 	o.mac = ifi.HardwareAddr
 	defer func() {
 		if err != nil {
 			o.close()
-			o = opened{tx: -1}
+			o = nothing(at)
 		}
 	}()
+	if at.Group.IsValid() {
+		err = o.openGroup(ifi)
+	} else if o.raw, err = rawSocket(ifi, at.Family); err != nil {
+		err = fmt.Errorf("open %s socket for peers on %s: %w", at.Family, ifi.Name, explain(err))
+	}
+	if err != nil {
+		return o, err
+	}
+	fd, err := packetSocket(ifi, packet.Datagram, unix.ETH_P_ALL, filter(at.Family), nil)
+	if err != nil {
+		return o, fmt.Errorf("open %s receive socket on %s: %w", at.Family, ifi.Name, explain(err))
+	}
+	o.rx = &rxSocket{fd: fd, link: at.Link, family: at.Family}
+	// Thousands of adverts can arrive while the loop is busy for a moment. The
+	// forced size needs CAP_NET_ADMIN; without it the system's limit holds.
+	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 4<<20) != nil {
+		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, 4<<20)
+	}
+	if err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1); err != nil {
+		return o, fmt.Errorf("ask for arrival times on %s: %w", ifi.Name, err)
+	}
+	return o, nil
+}
+
+// openGroup opens what a multicast group needs: the socket that sends frames,
+// and the membership.
+func (o *opened) openGroup(ifi *net.Interface) (err error) {
+	if len(ifi.HardwareAddr) != 6 {
+		return fmt.Errorf("interface %s has no Ethernet address: VRRP by multicast needs an Ethernet-like link (name peers to do without)", ifi.Name)
+	}
 	if o.tx, err = packetSocket(ifi, packet.Raw, 0, nil, nil); err != nil {
-		return o, fmt.Errorf("open send socket on %s: %w", ifi.Name, explain(err))
+		return fmt.Errorf("open send socket on %s: %w", ifi.Name, explain(err))
 	}
 	// TC_PRIO_CONTROL: ahead of data in the default queueing discipline.
 	_ = unix.SetsockoptInt(o.tx, unix.SOL_SOCKET, unix.SO_PRIORITY, 7)
-	rx := &rxSocket{fd: -1, join: -1, link: index, family: family}
-	if rx.fd, err = packetSocket(ifi, packet.Datagram, unix.ETH_P_ALL, filter(family), groupMAC(family)); err != nil {
-		return o, fmt.Errorf("open %s receive socket on %s: %w", family, ifi.Name, explain(err))
+	if err = unix.SetsockoptInt(o.tx, unix.SOL_SOCKET, unix.SO_MARK, vrrp.FrameMark); err != nil {
+		return fmt.Errorf("mark adverts on %s: %w", ifi.Name, explain(err))
 	}
-	if rx.join, err = joinGroup(index, family); err != nil {
-		unix.Close(rx.fd)
-		return o, fmt.Errorf("join %s on %s: %w", family.Group(), ifi.Name, err)
+	group := o.at.Group
+	if o.member.frames, err = packetSocket(ifi, packet.Raw, 0, nil, groupMAC(group)); err != nil {
+		return fmt.Errorf("receive frames to %s on %s: %w", group, ifi.Name, explain(err))
 	}
-	// Thousands of adverts can arrive while the loop is busy for a moment. The
-	// forced size needs CAP_NET_ADMIN; without it the system's limit holds.
-	if unix.SetsockoptInt(rx.fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 4<<20) != nil {
-		_ = unix.SetsockoptInt(rx.fd, unix.SOL_SOCKET, unix.SO_RCVBUF, 4<<20)
+	if o.member.report, err = joinGroup(o.at.Link, group); err != nil {
+		return fmt.Errorf("join %s on %s: %w", group, ifi.Name, err)
 	}
-	if err = unix.SetsockoptInt(rx.fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1); err != nil {
-		unix.Close(rx.fd)
-		unix.Close(rx.join)
-		return o, fmt.Errorf("ask for arrival times on %s: %w", ifi.Name, err)
-	}
-	o.rx = rx
-	return o, nil
+	return nil
 }
 
 // packetSocket opens an AF_PACKET socket bound to an interface, with its filter
@@ -265,21 +342,21 @@ func packetSocket(ifi *net.Interface, typ packet.Type, proto int, prog []bpf.Raw
 
 // joinGroup makes the kernel report the membership (IGMP, MLD), so that
 // snooping switches pass the group to us.
-func joinGroup(index int, family vrrp.Family) (int, error) {
+func joinGroup(index int, group netip.Addr) (int, error) {
 	af := unix.AF_INET
-	if family == vrrp.IPv6 {
+	if group.Is6() {
 		af = unix.AF_INET6
 	}
 	fd, err := unix.Socket(af, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return -1, err
 	}
-	if family == vrrp.IPv6 {
+	if group.Is6() {
 		err = unix.SetsockoptIPv6Mreq(fd, unix.IPPROTO_IPV6, unix.IPV6_JOIN_GROUP,
-			&unix.IPv6Mreq{Multiaddr: family.Group().As16(), Interface: uint32(index)})
+			&unix.IPv6Mreq{Multiaddr: group.As16(), Interface: uint32(index)})
 	} else {
 		err = unix.SetsockoptIPMreqn(fd, unix.IPPROTO_IP, unix.IP_ADD_MEMBERSHIP,
-			&unix.IPMreqn{Multiaddr: family.Group().As4(), Ifindex: int32(index)})
+			&unix.IPMreqn{Multiaddr: group.As4(), Ifindex: int32(index)})
 	}
 	if err != nil {
 		unix.Close(fd)
@@ -288,12 +365,15 @@ func joinGroup(index int, family vrrp.Family) (int, error) {
 	return fd, nil
 }
 
-// groupMAC is the frame destination of the group (RFC 1112 6.4, RFC 2464 7).
-func groupMAC(family vrrp.Family) net.HardwareAddr {
-	if family == vrrp.IPv4 {
-		return net.HardwareAddr{0x01, 0x00, 0x5e, 0x00, 0x00, 0x12}
+// groupMAC is the frame destination of a group: the low 23 bits of an IPv4 group
+// (RFC 1112 6.4), the low 32 bits of an IPv6 one (RFC 2464 7).
+func groupMAC(group netip.Addr) net.HardwareAddr {
+	if group.Is4() {
+		b := group.As4()
+		return net.HardwareAddr{0x01, 0x00, 0x5e, b[1] & 0x7f, b[2], b[3]}
 	}
-	return net.HardwareAddr{0x33, 0x33, 0x00, 0x00, 0x00, 0x12}
+	b := group.As16()
+	return net.HardwareAddr{0x33, 0x33, b[12], b[13], b[14], b[15]}
 }
 
 // explain adds the remedy to a refusal.

@@ -22,7 +22,7 @@ type Port struct {
 	woken  atomic.Bool
 	links  map[int]*link
 	socket map[int32]*rxSocket // by descriptor
-	dirty  []*link             // links with queued frames
+	dirty  []*txQueue          // those with something to send
 
 	events []unix.EpollEvent
 	fresh  int // events that Wait left for Receive

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net"
-	"net/netip"
 	"unsafe"
 
 	"github.com/backbeat-ha/backbeat/vrrp"
@@ -15,62 +14,97 @@ import (
 
 const ethernetSize = 14
 
-// txQueue holds the frames of one turn for one interface.
+// maxHeaders bounds the headers kept of one interface: there is one for each
+// router, family and peer, and old sources must not pile up.
+const maxHeaders = 4096
+
+// txQueue holds what one socket is to send in one turn: frames, or packets to
+// peers, whose destinations are in names.
 type txQueue struct {
 	fd      int
+	link    int
 	arena   []byte // the frames, one behind the other
 	ends    []int
 	iovecs  []unix.Iovec
 	headers []mmsghdr
+	names   names
 
 	sent, failed uint64
 	why          string
 	errno        unix.Errno
 }
 
-func (q *txQueue) reset() { q.arena, q.ends = q.arena[:0], q.ends[:0] }
+func (q *txQueue) reset() {
+	q.arena, q.ends = q.arena[:0], q.ends[:0]
+	q.names.reset()
+}
 
-// Send queues one VRRP message to the group of its family. The message is
-// copied. Without sockets on the interface it counts as a send error.
-func (p *Port) Send(index int, family vrrp.Family, src netip.Addr, message []byte) {
+// Send queues one VRRP message. The message is copied. Without a socket for the
+// path it counts as a send error.
+func (p *Port) Send(path *vrrp.Path, message []byte) {
 	p.adopt()
-	l := p.links[index]
+	l := p.links[path.Link]
 	if l == nil {
 		return
 	}
-	if l.tx.fd < 0 {
-		l.tx.failed++
-		l.tx.why = "the send socket is not open"
+	q, skip := &l.tx, 0
+	if !path.Dst.IsMulticast() {
+		skip = ethernetSize // the kernel makes the frame
+		if q = l.raw[path.Family]; q == nil {
+			q = &txQueue{fd: -1}
+			l.raw[path.Family] = q
+		}
+		q.link = path.Link
+	}
+	if q.fd < 0 {
+		q.failed++
+		q.why = "the send socket is not open"
 		return
 	}
-	if len(l.tx.ends) == 0 {
-		p.dirty = append(p.dirty, l)
+	if len(q.ends) == 0 {
+		p.dirty = append(p.dirty, q)
 	}
-	header := l.headers[src]
+	header := l.headers[*path]
 	if header == nil {
-		header = template(l.mac, family, src)
-		l.headers[src] = header
+		if len(l.headers) >= maxHeaders {
+			clear(l.headers)
+		}
+		header = template(l.mac, path)
+		l.headers[*path] = header
 	}
-	start := len(l.tx.arena)
-	l.tx.arena = append(append(l.tx.arena, header...), message...)
-	complete(l.tx.arena[start:], family, len(message))
-	l.tx.ends = append(l.tx.ends, len(l.tx.arena))
+	start := len(q.arena)
+	q.arena = append(append(q.arena, header...), message...)
+	complete(q.arena[start:], path.Family, len(message))
+	if skip > 0 {
+		q.arena = append(q.arena[:start], q.arena[start+skip:]...)
+		q.names.to = append(q.names.to, path.Dst)
+	}
+	q.ends = append(q.ends, len(q.arena))
 }
 
-// template builds the headers of every advert from one source address, once.
-// The frame source is the interface's own MAC: without a macvlan there is no
-// virtual MAC (reference/vrrp.md 7.8, no-vMAC mode).
-func template(mac net.HardwareAddr, family vrrp.Family, src netip.Addr) []byte {
-	eth := &layers.Ethernet{SrcMAC: mac, DstMAC: groupMAC(family)}
+// template builds the headers of every advert on one path, once. The frame
+// source is the virtual router MAC, or the interface's own where the path has none
+// (reference/vrrp.md 7.8, no-vMAC mode).
+func template(mac net.HardwareAddr, path *vrrp.Path) []byte {
+	if path.MAC != [6]byte{} {
+		mac = path.MAC[:]
+	}
+	eth := &layers.Ethernet{SrcMAC: mac, DstMAC: make(net.HardwareAddr, 6)}
+	if len(mac) != 6 { // towards a peer no frame is made of it
+		eth.SrcMAC = make(net.HardwareAddr, 6)
+	}
+	if path.Dst.IsMulticast() {
+		eth.DstMAC = groupMAC(path.Dst)
+	}
 	var ip gopacket.SerializableLayer
-	if family == vrrp.IPv4 {
+	if path.Family == vrrp.IPv4 {
 		eth.EthernetType = layers.EthernetTypeIPv4
-		ip = &layers.IPv4{Version: 4, IHL: 5, TOS: vrrp.TrafficClass, TTL: vrrp.HopLimit,
-			Protocol: layers.IPProtocol(vrrp.ProtocolNumber), SrcIP: src.AsSlice(), DstIP: family.Group().AsSlice()}
+		ip = &layers.IPv4{Version: 4, IHL: 5, TOS: vrrp.TrafficClass, TTL: path.TTL,
+			Protocol: layers.IPProtocol(vrrp.ProtocolNumber), SrcIP: path.Src.AsSlice(), DstIP: path.Dst.AsSlice()}
 	} else {
 		eth.EthernetType = layers.EthernetTypeIPv6
-		ip = &layers.IPv6{Version: 6, TrafficClass: vrrp.TrafficClass, HopLimit: vrrp.HopLimit,
-			NextHeader: layers.IPProtocol(vrrp.ProtocolNumber), SrcIP: src.AsSlice(), DstIP: family.Group().AsSlice()}
+		ip = &layers.IPv6{Version: 6, TrafficClass: vrrp.TrafficClass, HopLimit: path.TTL,
+			NextHeader: layers.IPProtocol(vrrp.ProtocolNumber), SrcIP: path.Src.AsSlice(), DstIP: path.Dst.AsSlice()}
 	}
 	buf := gopacket.NewSerializeBuffer()
 	if err := gopacket.SerializeLayers(buf, gopacket.SerializeOptions{}, eth, ip); err != nil {
@@ -78,7 +112,7 @@ func template(mac net.HardwareAddr, family vrrp.Family, src netip.Addr) []byte {
 	}
 	// Serializing pads to the Ethernet minimum; the headers are what we keep.
 	size := ethernetSize + 20
-	if family == vrrp.IPv6 {
+	if path.Family == vrrp.IPv6 {
 		size = ethernetSize + 40
 	}
 	return append([]byte(nil), buf.Bytes()[:size]...)
@@ -103,8 +137,8 @@ func complete(frame []byte, family vrrp.Family, length int) {
 
 // Flush sends what Send queued.
 func (p *Port) Flush() {
-	for i, l := range p.dirty {
-		l.tx.flush()
+	for i, q := range p.dirty {
+		q.flush()
 		p.dirty[i] = nil
 	}
 	p.dirty = p.dirty[:0]
@@ -145,6 +179,8 @@ func (q *txQueue) refuse(errno unix.Errno) {
 	switch errno {
 	case unix.ENETDOWN:
 		q.why = "the interface is down"
+	case unix.ENETUNREACH, unix.EHOSTUNREACH:
+		q.why = "no route to a peer on this interface"
 	case unix.EPERM:
 		q.why = fmt.Sprintf("%v: refused by a local policy (an egress filter or a missing capability)", errno)
 	case unix.EAGAIN, unix.ENOBUFS:
@@ -159,12 +195,18 @@ func (q *txQueue) build() {
 		q.headers = append(q.headers, mmsghdr{})
 		q.iovecs = append(q.iovecs, unix.Iovec{})
 	}
+	if len(q.names.to) > 0 {
+		q.names.grow(len(q.ends))
+	}
 	start := 0
 	for i, end := range q.ends {
 		q.iovecs[i].Base = &q.arena[start]
 		q.iovecs[i].SetLen(end - start)
 		q.headers[i].hdr.Iov = &q.iovecs[i]
 		q.headers[i].hdr.SetIovlen(1)
+		if len(q.names.to) > 0 {
+			q.names.point(i, q.link, &q.headers[i].hdr)
+		}
 		start = end
 	}
 }

@@ -49,6 +49,16 @@ func pair(t testing.TB, a, b string) (int, int) {
 	return index[0], index[1]
 }
 
+// grouped is the wish for the family's own group.
+func grouped(index int, f vrrp.Family) vrrp.Listening {
+	return vrrp.Listening{Link: index, Family: f, Group: f.Group()}
+}
+
+// path is the way to the family's own group, from the interface's MAC.
+func path(index int, f vrrp.Family, src netip.Addr) *vrrp.Path {
+	return &vrrp.Path{Link: index, Family: f, Src: src, Dst: f.Group(), TTL: vrrp.HopLimit}
+}
+
 // open makes a port with sockets for both families on a link.
 func open(t testing.TB, index int) *Port {
 	t.Helper()
@@ -59,7 +69,7 @@ func open(t testing.TB, index int) *Port {
 	}
 	t.Cleanup(p.Close)
 	for _, f := range []vrrp.Family{vrrp.IPv4, vrrp.IPv6} {
-		p.Listen(index, f)
+		p.Listen(grouped(index, f))
 		if a := <-answers; a.Err != "" || a.Link != index || a.Family != f {
 			t.Fatalf("answer to Listen(%d, %s): %+v", index, f, a)
 		}
@@ -94,7 +104,7 @@ func TestAdvertsCrossTheCable(t *testing.T) {
 	for _, f := range []vrrp.Family{vrrp.IPv4, vrrp.IPv6} {
 		src, msg := message(f)
 		before := pb.Now()
-		pa.Send(a, f, src, msg)
+		pa.Send(path(a, f, src), msg)
 		pa.Flush()
 		n := receive(t, pb, 1, func(k *vrrp.Packet) {
 			var d vrrp.Datagram
@@ -102,7 +112,7 @@ func TestAdvertsCrossTheCable(t *testing.T) {
 			if drop := vrrp.ParseIP(k.Family, k.Data, &d); drop != vrrp.Accepted {
 				t.Fatalf("%s: ParseIP: %s", f, drop)
 			}
-			if _, drop := vrrp.Validate(&d, &adv); drop != vrrp.Accepted {
+			if _, drop := vrrp.Validate(&d, &vrrp.Spec{Family: f, VRID: 52, Interval: time.Second}, &adv); drop != vrrp.Accepted {
 				t.Fatalf("%s: Validate: %s", f, drop)
 			}
 			if d.Src != src || d.Dst != f.Group() || !bytes.Equal(d.Message, msg) || k.Link != b || k.Family != f {
@@ -141,11 +151,11 @@ func TestFrameHeaders(t *testing.T) {
 	_ = tap.SetReadDeadline(time.Now().Add(2 * time.Second))
 	for _, f := range []vrrp.Family{vrrp.IPv4, vrrp.IPv6} {
 		src, msg := message(f)
-		pa.Send(a, f, src, msg)
+		pa.Send(path(a, f, src), msg)
 		pa.Flush()
 		frame := nextVRRP(t, tap, f)
 		eth := frame.Layer(layers.LayerTypeEthernet).(*layers.Ethernet)
-		if !bytes.Equal(eth.DstMAC, groupMAC(f)) || !bytes.Equal(eth.SrcMAC, pa.links[a].mac) {
+		if !bytes.Equal(eth.DstMAC, groupMAC(f.Group())) || !bytes.Equal(eth.SrcMAC, pa.links[a].mac) {
 			t.Errorf("%s: frame %s -> %s", f, eth.SrcMAC, eth.DstMAC)
 		}
 		if f == vrrp.IPv4 {
@@ -207,7 +217,7 @@ func TestKernelFilter(t *testing.T) {
 	}
 	defer c.Close()
 	src, msg := message(vrrp.IPv4)
-	good := append(template(ifi.HardwareAddr, vrrp.IPv4, src), msg...)
+	good := append(template(ifi.HardwareAddr, path(0, vrrp.IPv4, src)), msg...)
 	complete(good, vrrp.IPv4, len(msg))
 	edit := func(f func([]byte) []byte) []byte { return f(append([]byte(nil), good...)) }
 	frames := map[string][]byte{
@@ -217,7 +227,7 @@ func TestKernelFilter(t *testing.T) {
 		"good":        good,
 	}
 	for _, name := range []string{"tcp", "other mac", "vlan tagged", "good"} {
-		if _, err := c.WriteTo(frames[name], &packet.Addr{HardwareAddr: groupMAC(vrrp.IPv4)}); err != nil {
+		if _, err := c.WriteTo(frames[name], &packet.Addr{HardwareAddr: groupMAC(vrrp.IPv4.Group())}); err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
 	}
@@ -292,7 +302,7 @@ func TestBatchesAndBudget(t *testing.T) {
 	src, msg := message(vrrp.IPv4)
 	const n = 500
 	for range n {
-		pa.Send(a, vrrp.IPv4, src, msg)
+		pa.Send(path(a, vrrp.IPv4, src), msg)
 	}
 	pa.Flush()
 	if s := pa.Stats(a); s.Sent != n {
@@ -313,10 +323,10 @@ func TestForgetAndErrors(t *testing.T) {
 	a, _ := pair(t, "a4", "b4")
 	p := open(t, a)
 	src, msg := message(vrrp.IPv4)
-	p.Send(a, vrrp.IPv4, src, msg)
+	p.Send(path(a, vrrp.IPv4, src), msg)
 	p.Forget(a) // with a frame queued
 	p.Flush()
-	p.Send(a, vrrp.IPv4, src, msg)
+	p.Send(path(a, vrrp.IPv4, src), msg)
 	p.Flush()
 	if s := p.Stats(a); s != (vrrp.SocketStats{}) {
 		t.Errorf("a forgotten link has counters: %+v", s)
@@ -327,11 +337,11 @@ func TestForgetAndErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer q.Close()
-	q.Listen(99999, vrrp.IPv4)
+	q.Listen(grouped(99999, vrrp.IPv4))
 	if got := <-answers; !strings.Contains(got.Err, "has gone") {
 		t.Errorf("missing interface: %+v", got)
 	}
-	q.Listen(1, vrrp.IPv4)
+	q.Listen(grouped(1, vrrp.IPv4))
 	if got := <-answers; !strings.Contains(got.Err, "no Ethernet address") {
 		t.Errorf("loopback: %+v", got)
 	}
@@ -340,15 +350,15 @@ func TestForgetAndErrors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	q.Listen(a, vrrp.IPv4)
+	q.Listen(grouped(a, vrrp.IPv4))
 	if got := <-answers; got.Err != "" {
 		t.Fatal(got.Err)
 	}
 	if err := netlink.LinkSetDown(l); err != nil {
 		t.Fatal(err)
 	}
-	q.Send(a, vrrp.IPv4, src, msg)
-	q.Send(a, vrrp.IPv4, src, msg)
+	q.Send(path(a, vrrp.IPv4, src), msg)
+	q.Send(path(a, vrrp.IPv4, src), msg)
 	q.Flush()
 	if s := q.Stats(a); s.SendErrors != 2 || s.LastSendError != "the interface is down" {
 		t.Errorf("sending on a link that is down: %+v", s)
@@ -359,9 +369,10 @@ func TestSendAllocatesNothing(t *testing.T) {
 	a, _ := pair(t, "a5", "b5")
 	p := open(t, a)
 	src, msg := message(vrrp.IPv4)
+	way := path(a, vrrp.IPv4, src)
 	if n := testing.AllocsPerRun(200, func() {
 		for range 64 {
-			p.Send(a, vrrp.IPv4, src, msg)
+			p.Send(way, msg)
 		}
 		p.Flush()
 	}); n != 0 {
@@ -374,10 +385,10 @@ func BenchmarkSendReceive(b *testing.B) {
 	pa, pb := open(b, x), open(b, y)
 	src, msg := message(vrrp.IPv4)
 	b.ReportAllocs()
-	got := 0
+	got, way := 0, path(x, vrrp.IPv4, src)
 	for b.Loop() {
 		for range 64 {
-			pa.Send(x, vrrp.IPv4, src, msg)
+			pa.Send(way, msg)
 		}
 		pa.Flush()
 		pb.Receive(1000, func(*vrrp.Packet) { got++ })
