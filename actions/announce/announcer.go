@@ -8,8 +8,9 @@ import (
 	"github.com/backbeat-ha/backbeat/actions"
 )
 
-// Announcer sends announcements as scheduled. Announce, Cancel and Stats may be
-// called from any goroutine, at any time.
+// Announcer sends announcements as scheduled and watches for others who claim
+// the same addresses. Announce, Cancel and Stats may be called from any
+// goroutine, at any time.
 type Announcer struct {
 	post func(any)
 
@@ -19,10 +20,16 @@ type Announcer struct {
 	wake  chan struct{}
 }
 
-// Stats counts frames since the start, all rounds.
+// Stats counts since the start.
 type Stats struct {
-	// ARP and NA have left, Errors have not.
+	// ARP and NA are frames that have left, Errors those that have not; all rounds.
 	ARP, NA, Errors uint64
+	// Claims counts the frames in which others claimed an announced address,
+	// also those that were not told because one had been told within a second.
+	Claims uint64
+	// Unwatched counts the interfaces on which nobody could be watched for
+	// because no socket could be opened.
+	Unwatched uint64
 }
 
 // order is an announcement, or the cancellation of a router's.
@@ -33,15 +40,19 @@ type order struct {
 }
 
 // New returns an Announcer; nothing is sent before Run. Post takes
-// actions.Announced; it is called from Run's goroutine and may block briefly.
+// actions.Announced and actions.Claimed; it is called from Run's goroutine and
+// from those it starts, never after Run has returned, and may block briefly.
 func New(post func(any)) *Announcer {
 	return &Announcer{post: post, wake: make(chan struct{}, 1)}
 }
 
 // Announce starts a schedule with a first round at once and replaces the
 // router's earlier one; with Once it sends a single round beside it.
-// actions.Announced answers when the first round is out, unless it was replaced
-// or cancelled before. The Addresses slice must not be changed afterwards.
+// actions.Announced answers once, when the first round is out on all
+// interfaces, unless it was replaced or cancelled before. An address that
+// cannot be announced is counted and named there. Until a schedule ends,
+// actions.Claimed tells of others who claim its addresses. The slices in w must
+// not be changed afterwards.
 func (a *Announcer) Announce(w actions.Announcement) {
 	a.order(order{Announcement: w, at: time.Now()})
 }
@@ -69,18 +80,21 @@ func (a *Announcer) order(o order) {
 	}
 }
 
-// Run sends until ctx ends. Errors of sending are reported with the first round
-// and counted; none ends it.
+// Run sends and watches until ctx ends. Errors of sending are reported with the
+// first round and counted; none ends it.
 func (a *Announcer) Run(ctx context.Context) error {
-	s := newSchedule()
+	s := newSchedule(newClaims())
 	out := newSockets()
 	defer out.closeUnless(nil)
+	ears := newWatches(s.claims, a.hear)
+	defer ears.close()
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	for {
 		a.take(s)
 		a.burst(s, out)
 		out.closeUnless(s.links)
+		ears.follow()
 		wait := time.Hour
 		if at, some := s.wake(); some {
 			wait = time.Until(at)
@@ -106,68 +120,89 @@ func (a *Announcer) take(s *schedule) {
 			s.cancel(o.Router)
 			continue
 		}
-		frames := make([][]byte, len(o.Addresses))
-		for i, address := range o.Addresses {
-			// An address of which none can be built stays nil; sending reports it.
-			frames[i], _ = frame(address, o.MAC)
-		}
-		s.add(o.Announcement, frames, o.at)
+		r := compose(&o.Announcement)
+		a.count(Stats{Errors: uint64(r.failed)})
+		s.add(r, o.at)
 	}
 }
 
-// burst sends what is due, the pieces for one interface together.
+// burst sends what is due and posts the answers.
 func (a *Announcer) burst(s *schedule, out *sockets) {
 	pieces := s.burst(time.Now())
-	for len(pieces) > 0 {
-		n := 1
-		for n < len(pieces) && pieces[n].Link == pieces[0].Link {
-			n++
-		}
-		a.sendTogether(s, out, pieces[:n])
-		pieces = pieces[n:]
-	}
-}
-
-func (a *Announcer) sendTogether(s *schedule, out *sockets, pieces []piece) {
-	var frames [][]byte
-	for _, p := range pieces {
-		frames = append(frames, p.frames...)
-	}
-	errs, gone := out.send(pieces[0].Link, frames)
-	a.count(pieces, errs)
+	fates := transmit(out, pieces)
 	now := time.Now()
-	for _, p := range pieces {
-		var answer *actions.Announced
-		if gone != nil {
-			answer = s.abandon(p.round, gone, now)
-		} else {
-			var own []error
-			if errs != nil {
-				own, errs = errs[:len(p.frames)], errs[len(p.frames):]
-			}
-			answer = s.sent(p, own, now)
-		}
-		if answer != nil {
+	for i, p := range pieces {
+		a.count(tally(p, fates[i]))
+		if answer := s.sent(p, fates[i], now); answer != nil {
 			a.post(*answer)
 		}
 	}
 }
 
-func (a *Announcer) count(pieces []piece, errs []error) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	i := 0
-	for _, p := range pieces {
-		for j := range p.frames {
-			switch {
-			case errs != nil && errs[i] != nil:
-				a.stats.Errors++
-			case p.Addresses[p.sent+j].Is4():
-				a.stats.ARP++
-			default:
-				a.stats.NA++
+// transmit sends pieces, what is for one interface together, and returns for
+// each piece what sockets.send would: nil, or an error for each frame.
+func transmit(out *sockets, pieces []piece) [][]error {
+	type seat struct{ piece, item int }
+	var links []int // in order of appearance
+	frames, seats := make(map[int][][]byte), make(map[int][]seat)
+	for i, p := range pieces {
+		for j := range p.items {
+			link := p.items[j].link
+			if seats[link] == nil {
+				links = append(links, link)
 			}
-			i++
+			frames[link] = append(frames[link], p.items[j].frame)
+			seats[link] = append(seats[link], seat{i, j})
 		}
 	}
+	fates := make([][]error, len(pieces))
+	for _, link := range links {
+		for k, err := range out.send(link, frames[link]) {
+			at := seats[link][k]
+			if err == nil {
+				continue
+			}
+			if fates[at.piece] == nil {
+				fates[at.piece] = make([]error, len(pieces[at.piece].items))
+			}
+			fates[at.piece][at.item] = err
+		}
+	}
+	return fates
+}
+
+// tally counts the frames of a piece.
+func tally(p piece, errs []error) (n Stats) {
+	for i := range p.items {
+		switch {
+		case errs != nil && errs[i] != nil:
+			n.Errors++
+		case p.items[i].address.Is4():
+			n.ARP++
+		default:
+			n.NA++
+		}
+	}
+	return n
+}
+
+// hear takes what the watches have found. Called from their goroutines.
+func (a *Announcer) hear(found heard) {
+	a.count(found.Stats)
+	if found.claimed != nil {
+		a.post(*found.claimed)
+	}
+}
+
+func (a *Announcer) count(n Stats) {
+	if n == (Stats{}) {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.stats.ARP += n.ARP
+	a.stats.NA += n.NA
+	a.stats.Errors += n.Errors
+	a.stats.Claims += n.Claims
+	a.stats.Unwatched += n.Unwatched
 }

@@ -3,6 +3,7 @@ package announce
 import (
 	"context"
 	"encoding/binary"
+	"fmt"
 	"net"
 	"net/netip"
 	"strings"
@@ -30,6 +31,11 @@ func addresses(list ...string) []netip.Addr {
 		out = append(out, netip.MustParseAddr(a))
 	}
 	return out
+}
+
+// on is the targets for addresses on one interface.
+func on(link int, list ...netip.Addr) []actions.AnnounceTarget {
+	return []actions.AnnounceTarget{{Link: link, MAC: virtualMAC, Addresses: list}}
 }
 
 func run(t *testing.T) (*Announcer, chan any) {
@@ -107,8 +113,8 @@ func TestFramesOnTheWire(t *testing.T) {
 	link, ns := pair(t, "n0", "f0")
 	c := capture(t, ns, "f0")
 	a, posted := run(t)
-	a.Announce(actions.Announcement{Router: 4, Term: 9, Link: link, MAC: virtualMAC,
-		Addresses: addresses("192.0.2.1", "2001:db8::1")})
+	a.Announce(actions.Announcement{Router: 4, Term: 9,
+		Targets: on(link, addresses("192.0.2.1", "2001:db8::1")...)})
 	got := announced(t, posted)
 	if got.Router != 4 || got.Term != 9 || got.ARP != 1 || got.NA != 1 || got.Err != "" || got.Took <= 0 {
 		t.Errorf("answer %+v", got)
@@ -195,7 +201,7 @@ func TestNeighboursTakeItUp(t *testing.T) {
 	}
 	in(t, ns, func() { lab.IP(t, "addr", "add", "192.0.2.77/24", "dev", "f0") })
 	a, posted := run(t)
-	a.Announce(actions.Announcement{Router: 1, Term: 1, Link: link, MAC: virtualMAC, Addresses: list,
+	a.Announce(actions.Announcement{Router: 1, Term: 1, Targets: on(link, list...),
 		// The kernel ignores ARP for 1 s after the last change (neigh/*/locktime).
 		Schedule: actions.AnnounceSpec{Repeat: 15, Delay: 100 * time.Millisecond}})
 	announced(t, posted)
@@ -227,7 +233,7 @@ func TestErrorsAreNotFatal(t *testing.T) {
 	link, _ := pair(t, "n0", "f0")
 	a, posted := run(t)
 	lab.IP(t, "link", "set", "n0", "down")
-	w := actions.Announcement{Router: 1, Term: 1, Link: link, MAC: virtualMAC, Addresses: addresses("192.0.2.1", "2001:db8::1"),
+	w := actions.Announcement{Router: 1, Term: 1, Targets: on(link, addresses("192.0.2.1", "2001:db8::1")...),
 		Schedule: actions.AnnounceSpec{Refresh: time.Hour}}
 	a.Announce(w)
 	if got := announced(t, posted); got.ARP+got.NA != 0 || got.Err != "2 of 2 announcements not sent: the link is down: network is down" {
@@ -251,9 +257,9 @@ func TestErrorsAreNotFatal(t *testing.T) {
 	if got := announced(t, posted); got.Err != "2 of 2 announcements not sent: the interface is gone" {
 		t.Errorf("answer %+v", got)
 	}
-	w.Link = 0
+	w.Targets = on(0, addresses("192.0.2.1", "2001:db8::1")...)
 	a.Announce(w)
-	if got := announced(t, posted); got.Err != "2 of 2 announcements not sent: the interface is gone" {
+	if got := announced(t, posted); got.Err != "2 of 2 announcements not sent: 192.0.2.1 and 1 more: the interface does not exist" {
 		t.Errorf("answer %+v", got)
 	}
 }
@@ -261,18 +267,41 @@ func TestErrorsAreNotFatal(t *testing.T) {
 func TestAddressesThatCannotBeAnnounced(t *testing.T) {
 	link, _ := pair(t, "n0", "f0")
 	a, posted := run(t)
-	a.Announce(actions.Announcement{Router: 1, Link: link, MAC: virtualMAC,
-		Addresses: addresses("192.0.2.1", "::ffff:192.0.2.2", "192.0.2.3")})
-	if got := announced(t, posted); got.ARP != 2 || got.NA != 0 || got.Err != "1 of 3 announcements not sent: not an IPv4 or IPv6 address" {
+	a.Announce(actions.Announcement{Router: 1,
+		Targets: on(link, addresses("192.0.2.1", "::ffff:192.0.2.2", "192.0.2.3")...)})
+	if got := announced(t, posted); got.ARP != 2 || got.NA != 0 || got.Err != "1 of 3 announcements not sent: ::ffff:192.0.2.2: not an IPv4 or IPv6 address" {
 		t.Errorf("answer %+v", got)
 	}
+}
+
+// One announcement on two interfaces, each with a MAC of its own; then one of
+// them is gone.
+func TestSeveralInterfaces(t *testing.T) {
+	first, ns0 := pair(t, "n0", "f0")
+	second, ns1 := pair(t, "n1", "f1")
+	c0, c1 := capture(t, ns0, "f0"), capture(t, ns1, "f1")
+	a, posted := run(t)
+	w := actions.Announcement{Router: 1, Term: 1, Targets: append(on(first, addresses("192.0.2.1")...), on(second, addresses("2001:db8::1")...)...)}
+	a.Announce(w)
+	if got := announced(t, posted); got.ARP != 1 || got.NA != 1 || got.Err != "" {
+		t.Errorf("answer %+v", got)
+	}
+	checkARP(t, received(t, c0))
+	checkNA(t, received(t, c1))
+	lab.IP(t, "link", "del", "n0")
+	a.Announce(w)
+	want := fmt.Sprintf("1 of 2 announcements not sent: interface %d: the interface is gone", first)
+	if got := announced(t, posted); got.ARP != 0 || got.NA != 1 || got.Err != want {
+		t.Errorf("answer %+v, want %s", got, want)
+	}
+	checkNA(t, received(t, c1))
 }
 
 func TestRoundsUntilCancelled(t *testing.T) {
 	link, ns := pair(t, "n0", "f0")
 	c := capture(t, ns, "f0")
 	a, posted := run(t)
-	a.Announce(actions.Announcement{Router: 1, Link: link, MAC: virtualMAC, Addresses: addresses("192.0.2.1"),
+	a.Announce(actions.Announcement{Router: 1, Targets: on(link, addresses("192.0.2.1")...),
 		Schedule: actions.AnnounceSpec{Repeat: 2, Delay: 20 * time.Millisecond, Refresh: 50 * time.Millisecond}})
 	announced(t, posted)
 	began := time.Now()
@@ -283,7 +312,7 @@ func TestRoundsUntilCancelled(t *testing.T) {
 		t.Errorf("five rounds in %v", took)
 	}
 	a.Cancel(1)
-	a.Announce(actions.Announcement{Router: 2, Link: link, MAC: virtualMAC, Addresses: addresses("192.0.2.2"), Once: true})
+	a.Announce(actions.Announcement{Router: 2, Targets: on(link, addresses("192.0.2.2")...), Once: true})
 	announced(t, posted)
 	for { // a round may have left before the cancellation
 		arp := received(t, c).Layer(layers.LayerTypeARP).(*layers.ARP)
@@ -304,8 +333,8 @@ func TestFiveThousand(t *testing.T) {
 	a, posted := run(t)
 	began := time.Now()
 	for i := range 5000 {
-		a.Announce(actions.Announcement{Router: actions.RouterID(i), Link: link, MAC: virtualMAC,
-			Addresses: []netip.Addr{netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)})}})
+		a.Announce(actions.Announcement{Router: actions.RouterID(i),
+			Targets: on(link, netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}))})
 	}
 	ordered := time.Since(began)
 	for range 5000 {

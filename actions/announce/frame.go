@@ -18,10 +18,14 @@ var allNodesMAC = net.HardwareAddr{0x33, 0x33, 0, 0, 0, 1}
 
 // frame builds the announcement of one address at a MAC, as it goes on the wire.
 func frame(address netip.Addr, mac [6]byte) ([]byte, error) {
-	if address.Is4() {
+	switch {
+	case address.Is4():
 		return gratuitousARP(address, mac[:])
+	case address.Is6() && !address.Is4In6():
+		return unsolicitedNA(address, mac[:])
+	default:
+		return nil, errNoAddress
 	}
-	return unsolicitedNA(address, mac[:])
 }
 
 // gratuitousARP builds a broadcast ARP request for the address from the address

@@ -2,8 +2,10 @@ package announce
 
 import (
 	"net"
+	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"testing"
 	"time"
 
@@ -14,7 +16,14 @@ import (
 
 // TestMain runs the tests in user, network and mount namespaces of their own:
 // the host's interfaces are never touched and no root is needed.
-func TestMain(m *testing.M) { lab.Main(lab.Options{}, m.Run) }
+func TestMain(m *testing.M) {
+	// A fuzzing worker runs nothing but the fuzz target, which needs no kernel;
+	// it talks to its parent through descriptors that the lab would take.
+	if slices.Contains(os.Args, "-test.fuzzworker") {
+		os.Exit(m.Run())
+	}
+	lab.Main(lab.Options{}, m.Run)
+}
 
 // pair makes a veth pair, near here and far in a network namespace of its own,
 // both up, and returns near's index and far's namespace.

@@ -2,7 +2,11 @@ package announce
 
 import (
 	"container/heap"
+	"errors"
 	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/backbeat-ha/backbeat/actions"
@@ -14,18 +18,38 @@ const (
 	burstPause  = time.Millisecond
 )
 
+// troublesTold is how many different reasons one answer tells of.
+const troublesTold = 4
+
+// item is one frame of an announcement and the interface it leaves on.
+type item struct {
+	link    int
+	address netip.Addr
+	mac     [6]byte
+	frame   []byte
+}
+
 // round is one announcement on its way: which frames, and when they are due.
 type round struct {
-	actions.Announcement
-	frames [][]byte
+	router   actions.RouterID
+	term     uint64
+	schedule actions.AnnounceSpec
+	once     bool
+
+	// items are the frames of each round, in order; those of an interface that
+	// has gone leave the list. links are their interfaces, each once.
+	items []item
+	links []int
 	// began is when it was asked for, due when the current round is to start,
 	// number the current round (0 is the first), sent how many frames of it have left.
 	began, due time.Time
 	number     int
 	sent       int
-	// Results of the first round.
-	arp, na, failed int
-	trouble         error
+	// Results of the first round: total are all addresses that were asked for,
+	// several says that they were on more than one interface.
+	arp, na, failed, total int
+	several                bool
+	troubles               []string
 	// place is the position in the heap, gone says that it has been cancelled.
 	place int
 	gone  bool
@@ -34,7 +58,7 @@ type round struct {
 // piece is a part of a round that leaves in one burst.
 type piece struct {
 	*round
-	frames [][]byte
+	items []item
 }
 
 // schedule decides which frames leave when. Time is an argument; it does
@@ -51,28 +75,45 @@ type schedule struct {
 	notBefore time.Time
 	// links counts the announcements per interface, for the sockets.
 	links map[int]int
+	// claims are the announced addresses that others are watched for.
+	claims *claims
 }
 
-func newSchedule() *schedule {
+func newSchedule(c *claims) *schedule {
 	return &schedule{
 		running: make(map[actions.RouterID]*round),
 		single:  make(map[actions.RouterID]*round),
 		links:   make(map[int]int),
+		claims:  c,
 	}
 }
 
 // add starts an announcement with its first round and replaces the router's
 // earlier one of the same sort.
-func (s *schedule) add(a actions.Announcement, frames [][]byte, now time.Time) {
-	table := s.running
-	if a.Once {
-		table = s.single
+func (s *schedule) add(r *round, now time.Time) {
+	r.began, r.due, r.place = now, now, -1
+	for i := range r.items {
+		if link := r.items[i].link; !slices.Contains(r.links, link) {
+			r.links = append(r.links, link)
+			s.links[link]++
+		}
 	}
-	s.drop(table[a.Router])
-	r := &round{Announcement: a, frames: frames, began: now, due: now, place: -1}
-	table[a.Router] = r
+	if !r.once {
+		// Before the one it replaces goes: what is known of who claims stays.
+		s.claims.hold(r)
+	}
+	table := s.table(r)
+	s.drop(table[r.router])
+	table[r.router] = r
 	s.first = append(s.first, r)
-	s.links[a.Link]++
+}
+
+// table returns where announcements of r's sort are kept.
+func (s *schedule) table(r *round) map[actions.RouterID]*round {
+	if r.once {
+		return s.single
+	}
+	return s.running
 }
 
 // cancel ends everything of a router.
@@ -90,16 +131,25 @@ func (s *schedule) drop(r *round) {
 	if r.place >= 0 {
 		heap.Remove(&s.later, r.place)
 	}
-	table := s.running
-	if r.Once {
-		table = s.single
+	if table := s.table(r); table[r.router] == r {
+		delete(table, r.router)
 	}
-	if table[r.Router] == r {
-		delete(table, r.Router)
+	for _, link := range slices.Clone(r.links) {
+		s.leave(r, link)
 	}
-	if s.links[r.Link]--; s.links[r.Link] == 0 {
-		delete(s.links, r.Link)
+}
+
+// leave ends what an announcement has to do with an interface.
+func (s *schedule) leave(r *round, link int) {
+	at := slices.Index(r.links, link)
+	if at < 0 {
+		return
 	}
+	r.links = slices.Delete(r.links, at, at+1)
+	if s.links[link]--; s.links[link] == 0 {
+		delete(s.links, link)
+	}
+	s.claims.release(r, link)
 }
 
 // burst returns what is to leave now, at most burstFrames frames; nothing if it
@@ -144,30 +194,67 @@ func (s *schedule) trim() {
 }
 
 func (r *round) piece(left *int) piece {
-	n := min(*left, len(r.frames)-r.sent)
+	n := min(*left, len(r.items)-r.sent)
 	*left -= n
-	return piece{r, r.frames[r.sent : r.sent+n]}
+	return piece{r, r.items[r.sent : r.sent+n]}
 }
 
 // sent records a piece's fate; errs is nil, or has an error for each frame that
-// did not leave. It returns the answer if a first round is out now.
+// did not leave. An interface that is gone (errGone) is announced on no more,
+// the others go on. It returns the answer if a first round is out now.
 func (s *schedule) sent(p piece, errs []error, now time.Time) *actions.Announced {
 	r := p.round
-	for i := range p.frames {
+	var lost []int
+	for i := range p.items {
+		it := &p.items[i]
 		switch {
 		case errs != nil && errs[i] != nil:
-			r.failed++
-			r.trouble = errs[i]
-		case r.Addresses[r.sent+i].Is4():
+			r.fail(1, it.link, errs[i])
+			if errors.Is(errs[i], errGone) && !slices.Contains(lost, it.link) {
+				lost = append(lost, it.link)
+			}
+		case it.address.Is4():
 			r.arp++
 		default:
 			r.na++
 		}
 	}
-	r.sent += len(p.frames)
-	if r.gone || r.sent < len(r.frames) {
+	r.sent += len(p.items)
+	if r.gone {
 		return nil
 	}
+	for _, link := range lost {
+		s.abandon(r, link)
+	}
+	if r.sent < len(r.items) {
+		return nil
+	}
+	return s.finish(r, now)
+}
+
+// abandon takes the frames of an interface that is gone out of an announcement.
+func (s *schedule) abandon(r *round, link int) {
+	s.leave(r, link)
+	keep := make([]item, 0, len(r.items))
+	sent, unsent := r.sent, 0
+	for i := range r.items {
+		switch {
+		case r.items[i].link != link:
+			keep = append(keep, r.items[i])
+		case i < r.sent:
+			sent--
+		default:
+			unsent++
+		}
+	}
+	r.items, r.sent = keep, sent
+	if unsent > 0 {
+		r.fail(unsent, link, errGone)
+	}
+}
+
+// finish ends a round and arranges the next; it returns the answer to the first.
+func (s *schedule) finish(r *round, now time.Time) *actions.Announced {
 	var answer *actions.Announced
 	if r.number == 0 {
 		answer = r.answer(now)
@@ -188,24 +275,30 @@ func (s *schedule) sent(p piece, errs []error, now time.Time) *actions.Announced
 	return answer
 }
 
-// abandon ends an announcement whose interface is gone. It returns the answer
-// if none has been given.
-func (s *schedule) abandon(r *round, why error, now time.Time) *actions.Announced {
-	if r.gone {
-		return nil
+// fail counts frames of the first round that did not leave an interface.
+func (r *round) fail(n, link int, why error) {
+	text := why.Error()
+	if r.several {
+		text = fmt.Sprintf("interface %d: %v", link, why)
 	}
-	s.drop(r)
+	r.refuse(n, text)
+}
+
+// refuse counts frames of the first round that are not sent, and keeps why.
+func (r *round) refuse(n int, why string) {
 	if r.number > 0 {
-		return nil
+		return
 	}
-	r.failed, r.trouble = len(r.frames)-r.arp-r.na, why
-	return r.answer(now)
+	r.failed += n
+	if len(r.troubles) < troublesTold && !slices.Contains(r.troubles, why) {
+		r.troubles = append(r.troubles, why)
+	}
 }
 
 func (r *round) answer(now time.Time) *actions.Announced {
-	a := &actions.Announced{Router: r.Router, Term: r.Term, ARP: r.arp, NA: r.na, Took: now.Sub(r.began)}
-	if r.trouble != nil {
-		a.Err = fmt.Sprintf("%d of %d announcements not sent: %v", r.failed, len(r.frames), r.trouble)
+	a := &actions.Announced{Router: r.router, Term: r.term, ARP: r.arp, NA: r.na, Took: now.Sub(r.began)}
+	if r.failed > 0 {
+		a.Err = fmt.Sprintf("%d of %d announcements not sent: %s", r.failed, r.total, strings.Join(r.troubles, "; "))
 	}
 	return a
 }
@@ -213,12 +306,12 @@ func (r *round) answer(now time.Time) *actions.Announced {
 // next returns when the next round is due. Rounds are on a grid from the first
 // one; a grid point that has passed while we were late is not made up for.
 func (r *round) next(now time.Time) (time.Time, bool) {
-	period := r.Schedule.Refresh
+	period := r.schedule.Refresh
 	switch {
-	case r.Once:
+	case r.once, len(r.items) == 0:
 		return time.Time{}, false
-	case r.number <= r.Schedule.Repeat:
-		period = r.Schedule.Delay
+	case r.number <= r.schedule.Repeat:
+		period = r.schedule.Delay
 	case period <= 0:
 		return time.Time{}, false
 	}
@@ -245,31 +338,4 @@ func (s *schedule) wake() (time.Time, bool) {
 		at = s.notBefore
 	}
 	return at, true
-}
-
-// dueHeap is a heap by due time.
-type dueHeap []*round
-
-func (h dueHeap) Len() int           { return len(h) }
-func (h dueHeap) Less(i, j int) bool { return h[i].due.Before(h[j].due) }
-func (h dueHeap) Swap(i, j int) {
-	h[i], h[j] = h[j], h[i]
-	h[i].place, h[j].place = i, j
-}
-
-// Push is for container/heap.
-func (h *dueHeap) Push(x any) {
-	r := x.(*round)
-	r.place = len(*h)
-	*h = append(*h, r)
-}
-
-// Pop is for container/heap.
-func (h *dueHeap) Pop() any {
-	last := len(*h) - 1
-	r := (*h)[last]
-	(*h)[last] = nil
-	*h = (*h)[:last]
-	r.place = -1
-	return r
 }

@@ -21,30 +21,39 @@ type rig struct {
 	log     []string
 	answers []actions.Announced
 	errs    []error // for the next piece
+	lost    int     // an interface that is gone
 	bursts  []int   // frames per burst
 }
 
-func newRig() *rig { return &rig{schedule: newSchedule(), now: start} }
+func newRig() *rig { return &rig{schedule: newSchedule(newClaims()), now: start} }
 
 func announcement(router actions.RouterID, addresses int) actions.Announcement {
-	a := actions.Announcement{Router: router, Term: 1, Link: 2}
-	for i := range addresses {
-		a.Addresses = append(a.Addresses, netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}))
-	}
-	return a
+	return actions.Announcement{Router: router, Term: 1, Targets: []actions.AnnounceTarget{target(2, addresses)}}
 }
 
-func (r *rig) announce(a actions.Announcement) {
-	r.add(a, make([][]byte, len(a.Addresses)), r.now)
+func target(link, addresses int) actions.AnnounceTarget {
+	t := actions.AnnounceTarget{Link: link, MAC: [6]byte{2, 0, 0, 0, 0, 1}}
+	for i := range addresses {
+		t.Addresses = append(t.Addresses, netip.AddrFrom4([4]byte{10, byte(link), byte(i >> 8), byte(i)}))
+	}
+	return t
 }
+
+func (r *rig) announce(a actions.Announcement) { r.add(compose(&a), r.now) }
 
 // run advances time from wake to wake until a moment.
 func (r *rig) run(until time.Duration) {
 	for {
 		frames := 0
 		for _, p := range r.burst(r.now) {
-			frames += len(p.frames)
-			r.log = append(r.log, fmt.Sprintf("%v router %d round %d: %d", r.now.Sub(start), p.Router, p.number, len(p.frames)))
+			frames += len(p.items)
+			r.log = append(r.log, fmt.Sprintf("%v router %d round %d: %d", r.now.Sub(start), p.router, p.number, len(p.items)))
+			for i := range p.items {
+				if p.items[i].link == r.lost {
+					r.errs = slices.Grow(r.errs, len(p.items))[:len(p.items)]
+					r.errs[i] = errGone
+				}
+			}
 			if a := r.sent(p, r.errs, r.now); a != nil {
 				r.answers = append(r.answers, *a)
 			}
@@ -192,7 +201,7 @@ func TestLateRoundsAreNotMadeUpFor(t *testing.T) {
 func TestErrorsAreReportedWithTheFirstRound(t *testing.T) {
 	r := newRig()
 	a := announcement(1, 3)
-	a.Addresses[2] = netip.MustParseAddr("2001:db8::1")
+	a.Targets[0].Addresses[2] = netip.MustParseAddr("2001:db8::1")
 	a.Schedule = actions.AnnounceSpec{Repeat: 1, Delay: time.Second}
 	r.announce(a)
 	down := errors.New("the link is down")
@@ -212,26 +221,96 @@ func TestAGoneInterfaceEndsTheSchedule(t *testing.T) {
 	a := announcement(1, 100)
 	a.Schedule = actions.AnnounceSpec{Refresh: time.Second}
 	r.announce(a)
-	p := r.burst(r.now)
-	answer := r.abandon(p[0].round, errGone, r.now)
-	if answer == nil || answer.Err != "100 of 100 announcements not sent: the interface is gone" {
-		t.Errorf("answer %+v", answer)
-	}
-	if r.abandon(p[0].round, errGone, r.now) != nil {
-		t.Error("answered twice")
-	}
+	r.lost = 2
 	r.run(time.Minute)
-	r.expect(t)
-	if len(r.links) != 0 {
+	r.expect(t, "0s router 1 round 0: 64")
+	want := actions.Announced{Router: 1, Term: 1, Err: "100 of 100 announcements not sent: the interface is gone"}
+	if len(r.answers) != 1 || r.answers[0] != want {
+		t.Errorf("answers %+v, want %+v", r.answers, want)
+	}
+	if len(r.links) != 0 || len(r.claims.links) != 0 || len(r.running) != 0 {
+		t.Errorf("in use: %v, %v, %v", r.links, r.claims.links, r.running)
+	}
+}
+
+func TestAGoneInterfaceDoesNotStopTheOthers(t *testing.T) {
+	r := newRig()
+	a := announcement(1, 10)
+	a.Targets = append(a.Targets, target(3, 20), target(4, 30))
+	a.Schedule = actions.AnnounceSpec{Refresh: time.Second}
+	r.announce(a)
+	r.lost = 3
+	r.run(1500 * time.Millisecond)
+	r.expect(t, "0s router 1 round 0: 60", "1s router 1 round 1: 40")
+	want := actions.Announced{Router: 1, Term: 1, ARP: 40, Took: 0,
+		Err: "20 of 60 announcements not sent: interface 3: the interface is gone"}
+	if len(r.answers) != 1 || r.answers[0] != want {
+		t.Errorf("answers %+v, want %+v", r.answers, want)
+	}
+	if r.links[2] != 1 || r.links[3] != 0 || r.links[4] != 1 || r.claims.has(3) || !r.claims.has(4) {
 		t.Errorf("links in use: %v", r.links)
+	}
+	r.lost = 2 // in a repetition: nothing is answered
+	r.run(3500 * time.Millisecond)
+	r.expect(t, "2s router 1 round 2: 40", "3s router 1 round 3: 30")
+	r.lost = 4
+	r.run(time.Minute)
+	r.expect(t, "4s router 1 round 4: 30")
+	if len(r.answers) != 1 || len(r.running) != 0 || len(r.links) != 0 || len(r.later) != 0 {
+		t.Errorf("left over: %v %v %v %v", r.answers, r.running, r.links, r.later)
+	}
+}
+
+// The interface goes while a round of several bursts is on its way, and frames
+// of it have left.
+func TestAnInterfaceGoesAmidARound(t *testing.T) {
+	r := newRig()
+	a := announcement(1, 100)
+	a.Targets = append(a.Targets, target(3, 100))
+	a.Schedule = actions.AnnounceSpec{Repeat: 1, Delay: time.Second}
+	r.announce(a)
+	r.run(0)
+	r.lost = 2
+	r.run(2 * time.Second)
+	r.expect(t, "0s router 1 round 0: 64", "1ms router 1 round 0: 64", "2ms router 1 round 0: 64", "3ms router 1 round 0: 8",
+		"1s router 1 round 1: 64", "1.001s router 1 round 1: 36")
+	want := actions.Announced{Router: 1, Term: 1, ARP: 164, Took: 3 * time.Millisecond,
+		Err: "36 of 200 announcements not sent: interface 2: the interface is gone"}
+	if len(r.answers) != 1 || r.answers[0] != want {
+		t.Errorf("answers %+v, want %+v", r.answers, want)
+	}
+}
+
+func TestWhatCannotBeAnnouncedIsNamed(t *testing.T) {
+	r := newRig()
+	a := announcement(1, 2)
+	a.Targets[0].Addresses = append(a.Targets[0].Addresses, netip.MustParseAddr("::ffff:192.0.2.2"))
+	nowhere, silent := target(0, 2), target(3, 1)
+	silent.MAC = [6]byte{}
+	a.Targets = append(a.Targets, nowhere, silent, actions.AnnounceTarget{})
+	a.Schedule = actions.AnnounceSpec{Repeat: 1, Delay: time.Second}
+	r.announce(a)
+	r.run(time.Minute)
+	r.expect(t, "0s router 1 round 0: 2", "1s router 1 round 1: 2")
+	want := actions.Announced{Router: 1, Term: 1, ARP: 2, Err: "4 of 6 announcements not sent: " +
+		"::ffff:192.0.2.2: not an IPv4 or IPv6 address; 10.0.0.0 and 1 more: the interface does not exist; " +
+		"10.3.0.0: no link-layer address is known for it"}
+	if len(r.answers) != 1 || r.answers[0] != want {
+		t.Errorf("answers %+v, want %+v", r.answers, want)
 	}
 }
 
 func TestNothingToAnnounceIsAnswered(t *testing.T) {
 	r := newRig()
-	r.announce(announcement(1, 0))
-	r.run(time.Second)
-	if len(r.answers) != 1 || r.answers[0].Err != "" {
+	a := announcement(1, 0)
+	a.Schedule = actions.AnnounceSpec{Refresh: time.Second}
+	r.announce(a)
+	r.announce(actions.Announcement{Router: 2, Term: 1})
+	r.run(time.Minute)
+	if len(r.answers) != 2 || r.answers[0].Err != "" || r.answers[1].Err != "" {
 		t.Errorf("answers %+v", r.answers)
+	}
+	if _, some := r.wake(); some || len(r.running) != 0 {
+		t.Error("nothing is repeated for ever")
 	}
 }

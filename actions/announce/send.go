@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"syscall"
 	"time"
 	"unsafe"
@@ -18,9 +19,6 @@ const sendPatience = 50 * time.Millisecond
 
 // errGone says that an interface does not exist (any more).
 var errGone = errors.New("the interface is gone")
-
-// errNoFrame stands for an address of which no announcement can be built.
-var errNoFrame = errors.New("not an IPv4 or IPv6 address")
 
 // sockets are send-only AF_PACKET sockets, one per interface, opened when
 // needed. Used from one goroutine.
@@ -57,17 +55,13 @@ func (s *sockets) closeUnless(needed map[int]int) {
 	}
 }
 
-// send sends frames on an interface, as many as one batch takes. It returns nil,
-// or an error for each frame that did not leave; the second result is errGone
-// if there is no such interface, which then concerns all of them.
-func (s *sockets) send(link int, frames [][]byte) ([]error, error) {
+// send sends frames on an interface, at most burstFrames of them. It returns nil,
+// or an error for each frame that did not leave; errGone if there is no such
+// interface.
+func (s *sockets) send(link int, frames [][]byte) []error {
 	c, err := s.socket(link)
 	if err != nil {
-		errs := make([]error, len(frames))
-		for i := range errs {
-			errs[i] = err
-		}
-		return errs, onlyGone(err)
+		return slices.Repeat([]error{err}, len(frames))
 	}
 	var errs []error
 	fail := func(i int, err error) {
@@ -78,11 +72,6 @@ func (s *sockets) send(link int, frames [][]byte) ([]error, error) {
 	}
 	_ = c.conn.SetWriteDeadline(time.Now().Add(sendPatience))
 	for at := 0; at < len(frames); {
-		if frames[at] == nil {
-			fail(at, errNoFrame)
-			at++
-			continue
-		}
 		n, err := s.batch(c.raw, frames[at:])
 		at += n
 		if err != nil { // the frame after those that left is the culprit
@@ -93,23 +82,22 @@ func (s *sockets) send(link int, frames [][]byte) ([]error, error) {
 				for ; at < len(frames); at++ {
 					fail(at, err)
 				}
-				return errs, err
 			}
 		}
 	}
-	return errs, nil
+	return errs
 }
 
-// batch hands frames up to the next nil to the kernel in one call. It returns
-// how many left, and why the next one did not.
+// batch hands frames to the kernel in one call. It returns how many left, and
+// why the next one did not.
 func (s *sockets) batch(raw syscall.RawConn, frames [][]byte) (int, error) {
-	count := 0
-	for ; count < min(len(frames), burstFrames) && frames[count] != nil; count++ {
-		v := &s.vectors[count]
-		v.Base = &frames[count][0]
-		v.SetLen(len(frames[count]))
-		s.messages[count] = message{header: unix.Msghdr{Iov: v}}
-		s.messages[count].header.SetIovlen(1)
+	count := min(len(frames), burstFrames)
+	for i, frame := range frames[:count] {
+		v := &s.vectors[i]
+		v.Base = &frame[0]
+		v.SetLen(len(frame))
+		s.messages[i] = message{header: unix.Msghdr{Iov: v}}
+		s.messages[i].header.SetIovlen(1)
 	}
 	var n uintptr
 	var errno syscall.Errno
@@ -132,9 +120,6 @@ func (s *sockets) socket(link int) (*socket, error) {
 	if c := s.open[link]; c != nil {
 		return c, nil
 	}
-	if link <= 0 {
-		return nil, errGone
-	}
 	// Protocol 0: the socket receives nothing.
 	conn, err := packet.Listen(&net.Interface{Index: link}, packet.Raw, 0, nil)
 	if err != nil {
@@ -148,13 +133,6 @@ func (s *sockets) socket(link int) (*socket, error) {
 	c := &socket{conn, raw}
 	s.open[link] = c
 	return c, nil
-}
-
-func onlyGone(err error) error {
-	if errors.Is(err, errGone) {
-		return err
-	}
-	return nil
 }
 
 // explain names the cause and the remedy of the errors that have one.

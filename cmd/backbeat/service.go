@@ -198,7 +198,7 @@ func (s *service) build(ctx context.Context, cfg *daemon.Config, past []daemon.T
 	if err != nil {
 		s.log(slog.LevelError, "look for addresses left behind: "+err.Error())
 	}
-	s.announcer, s.advertiser = announce.New(post), advertise.New(post)
+	s.announcer, s.advertiser = announce.New(post), advertise.New()
 	s.runner = run.New(post)
 	if s.wire, err = wire.New(post); err != nil {
 		return fmt.Errorf("prepare the sockets: %w", err)
