@@ -7,30 +7,107 @@ import (
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
+
+	"github.com/backbeat-ha/backbeat/actions"
+	"github.com/backbeat-ha/backbeat/vrrp"
 )
 
 // placedAddress is an address and where it is written.
 type placedAddress struct {
-	prefix netip.Prefix
-	at     hcl.Range
+	actions.Address
+	at hcl.Range
+	// advertise: it is to be in the advertisements, if it is of the electing
+	// family. listed: it is in addresses, not in a block or in extra_addresses.
+	advertise, listed bool
 }
 
-// placeAddresses parses the addresses of a router, in the order of the file.
-func (d *decoder) placeAddresses(r *router) {
-	list := r.sec.get("addresses")
-	for i, s := range list.texts {
-		p, summary, detail := parseAddress(s)
+// placeAddresses parses the addresses of a router: addresses, then those of
+// address blocks that are advertised, then all others, in the order of the file.
+func (d *decoder) placeAddresses(s *section) []placedAddress {
+	out := d.addressList(s.get("addresses"), true)
+	var rest []placedAddress
+	for _, b := range s.all("address") {
+		a, ok := d.addressBlock(b, s.get("interface").text)
+		if !ok {
+			continue
+		}
+		if a.advertise && len(out) > 0 && vrrp.FamilyOf(a.Prefix.Addr()) != vrrp.FamilyOf(out[0].Prefix.Addr()) && s.get("election").text != "both" {
+			d.errorf(b.get("advertise").at, "Cannot be advertised", "%s is not of the family that elects here: it rides along. Remove advertise.", a.Prefix)
+		}
+		if a.advertise {
+			out = append(out, a)
+		} else {
+			rest = append(rest, a)
+		}
+	}
+	return append(append(out, rest...), d.addressList(s.get("extra_addresses"), false)...)
+}
+
+func (d *decoder) addressList(list value, main bool) (out []placedAddress) {
+	for i, text := range list.texts {
+		p, summary, detail := parseAddress(text)
 		if summary != "" {
 			d.errorf(list.each[i], summary, "%s", detail)
 			continue
 		}
-		at := list.each[i]
-		if subnetRouter(p) {
-			d.warnf(at, "Subnet-Router anycast address", "%s is the address of its prefix itself, which every router on the link answers to (RFC 4291 2.6.1). "+
-				"Choose another one in %s.", p.Addr(), p.Masked())
-		}
-		r.addresses = append(r.addresses, placedAddress{p, at})
+		d.anycast(p, list.each[i])
+		out = append(out, placedAddress{Address: actions.Address{Prefix: p}, at: list.each[i], advertise: main, listed: main})
 	}
+	return out
+}
+
+func (d *decoder) anycast(p netip.Prefix, at hcl.Range) {
+	if subnetRouter(p) {
+		d.warnf(at, "Subnet-Router anycast address", "%s is the address of its prefix itself, which every router on the link answers to (RFC 4291 2.6.1). "+
+			"Choose another one in %s.", p.Addr(), p.Masked())
+	}
+}
+
+// addressBlock reads an address block; home is the router's interface.
+func (d *decoder) addressBlock(b *section, home string) (placedAddress, bool) {
+	p, summary, detail := parseAddress(b.name)
+	if summary != "" {
+		d.errorf(b.nameRange, summary, "%s", detail)
+		return placedAddress{}, false
+	}
+	d.anycast(p, b.nameRange)
+	a := placedAddress{at: b.nameRange, advertise: b.get("advertise").yes,
+		Address: actions.Address{Prefix: p, Interface: d.interfaceName(b.get("interface"), home), Label: b.get("label").text,
+			Scope: scopes[b.get("scope").text], NoPrefixRoute: b.get("noprefixroute").yes}}
+	link := home
+	if a.Interface != "" {
+		link = a.Interface
+	}
+	switch label := b.get("label"); {
+	case label.text == "":
+	case p.Addr().Is6():
+		d.errorf(label.at, "IPv6 addresses have no label", "Labels are IPv4's (ip-address(8)). Remove it.")
+	case len(label.text) > maxInterfaceName || label.text != link && !strings.HasPrefix(label.text, link+":"):
+		d.errorf(label.at, "Unusable label", "A label is the interface's name, alone or with a colon and more behind it, at most %d characters in all: for example %q.", maxInterfaceName, link+":web")
+	}
+	if v := b.get("broadcast"); v.text != "" {
+		addr, err := netip.ParseAddr(v.text)
+		if err != nil || !addr.Is4() || p.Addr().Is6() {
+			d.errorf(v.at, "Unusable broadcast address", "%q is not an IPv4 address, or the address is IPv6, which has no broadcast.", v.text)
+		}
+		a.Broadcast = addr
+	}
+	return a, true
+}
+
+// scopes are the rtnetlink scopes (linux/rtnetlink.h).
+var scopes = map[string]uint8{"global": 0, "site": 200, "link": 253, "host": 254}
+
+// interfaceName judges the name of another interface; the router's own is said
+// by leaving it out.
+func (d *decoder) interfaceName(v value, home string) string {
+	if v.text == "" || v.text == home {
+		return ""
+	}
+	if why := badInterface(v.text); why != "" {
+		d.errorf(v.at, "Unusable interface name", "%s Interfaces are listed by ip link.", why)
+	}
+	return v.text
 }
 
 // parseAddress reads "addr" or "addr/length" and judges whether a virtual

@@ -3,6 +3,7 @@ package conf
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/hashicorp/hcl/v2"
 
@@ -18,7 +19,9 @@ func (d *decoder) crossCheck(routers []*router) {
 		family vrrp.Family
 	}
 	names := make(map[string]*router)
-	elections := make(map[election]*router)
+	elections := make(map[election][]*router)
+	macs := make(map[string]*router)
+	d.others = make(map[string]hcl.Range)
 	holders := make(map[heldAddress]holder)
 	for _, r := range routers {
 		if before, again := names[r.cfg.Name]; again && r.cfg.Name != "" {
@@ -30,15 +33,61 @@ func (d *decoder) crossCheck(routers []*router) {
 		vrid := r.sec.get("vrid")
 		e := election{r.cfg.Interface, r.cfg.Spec.VRID, r.cfg.Spec.Family}
 		if vrid.ok && r.sec.get("interface").ok && e.family != 0 {
-			if before, again := elections[e]; again {
+			if before := sameEars(elections[e], r); before != nil {
 				d.errorf(vrid.at, fmt.Sprintf("VRID %d is taken", e.vrid),
 					"virtual_router %q at %s has it on %s for %s already. Choose another number, the same on all hosts of this virtual router.",
 					before.cfg.Name, place(before.sec.get("vrid").at), e.link, e.family)
 			} else {
-				elections[e] = r
+				elections[e] = append(elections[e], r)
 			}
 		}
+		if name := r.cfg.MACName; name != "" && macs[name] != nil {
+			d.errorf(r.sec.get("virtual_mac_name").at, fmt.Sprintf("%s is given twice", name), "virtual_router %q has it already.", macs[name].cfg.Name)
+		} else if name != "" {
+			macs[name] = r
+		}
+		d.routesOnce(r)
 		d.addressesOnce(r, holders)
+	}
+}
+
+// sameEars returns the router that would hear the same advertisements as r: with
+// the same group, or with a peer in common.
+func sameEars(list []*router, r *router) *router {
+	for _, o := range list {
+		a, b := &o.cfg.Spec, &r.cfg.Spec
+		if a.Unicast() != b.Unicast() || !a.Unicast() && a.MulticastGroup() != b.MulticastGroup() {
+			continue
+		}
+		if !a.Unicast() || slices.ContainsFunc(b.Peers, func(p vrrp.Peer) bool { return a.HasPeer(p.Addr) }) {
+			return o
+		}
+	}
+	return nil
+}
+
+// routesOnce: the kernel has one of each.
+func (d *decoder) routesOnce(r *router) {
+	once := func(what string, at hcl.Range) {
+		if before, again := d.others[what]; again {
+			d.errorf(at, "Given twice", "%s is at %s already.", what, place(before))
+			return
+		}
+		d.others[what] = at
+	}
+	for i, x := range r.cfg.Routes {
+		at := r.sec.header
+		if list := r.sec.all("route"); len(list) == len(r.cfg.Routes) {
+			at = list[i].nameRange
+		}
+		once(fmt.Sprintf("route %s table %d metric %d", x.Dst, x.Table, x.Metric), at)
+	}
+	for i, x := range r.cfg.Rules {
+		at := r.sec.header
+		if list := r.sec.all("rule"); len(list) == len(r.cfg.Rules) {
+			at = list[i].header
+		}
+		once("rule "+x.String(), at)
 	}
 }
 
@@ -56,9 +105,11 @@ type holder struct {
 
 func (d *decoder) addressesOnce(r *router, holders map[heldAddress]holder) {
 	for _, a := range r.addresses {
-		h := heldAddress{"", a.prefix.Addr()}
+		h := heldAddress{"", a.Prefix.Addr()}
 		if h.addr.IsLinkLocalUnicast() {
-			h.link = r.cfg.Interface
+			if h.link = a.Interface; h.link == "" {
+				h.link = r.cfg.Interface
+			}
 		}
 		before, again := holders[h]
 		switch {

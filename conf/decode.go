@@ -20,6 +20,8 @@ type decoder struct {
 	// syntax is where the parser stumbled: what follows such a place may have
 	// been skipped, so nothing is called missing there.
 	syntax []hcl.Range
+	// others is where each route and rule was given.
+	others map[string]hcl.Range
 }
 
 // section is a decoded block: every argument of its type has a value in it,
@@ -64,8 +66,15 @@ func (d *decoder) attributes(b *hclsyntax.Body, def *block, sec *section) {
 		at := b.Attributes[name]
 		arg := def.argument(name)
 		if arg == nil {
-			sec.meant[d.unknownArgument(at, def)] = true
+			meant := d.unknownArgument(at, def)
+			if a := def.argument(meant); a != nil && a.secret {
+				d.secrets = append(d.secrets, at.SrcRange)
+			}
+			sec.meant[meant] = true
 			continue
+		}
+		if arg.secret {
+			d.secrets = append(d.secrets, at.SrcRange)
 		}
 		sec.values[name] = d.value(arg, at)
 	}
@@ -107,10 +116,17 @@ func (d *decoder) open(b *hclsyntax.Block, def *block) *section {
 	case len(b.Labels) > want:
 		d.errorf(b.LabelRanges[1], fmt.Sprintf("%s has one name", def.name), "Write %s { … }.", def.header())
 	case len(b.Labels) < want:
+		if def.address {
+			d.errorf(b.DefRange(), fmt.Sprintf("%s of what?", def.name), "Write %s { … }.", def.header())
+			break
+		}
 		d.errorf(b.DefRange(), fmt.Sprintf("%s without a name", def.name),
 			"Give it a name by which people, the tool and hooks will know it: %s { … }.", def.header())
 	case want == 1:
 		s.name, s.nameRange = b.Labels[0], b.LabelRanges[0]
+		if def.address {
+			break // judged where it is read
+		}
 		if why := badName(s.name); why != "" {
 			d.errorf(s.nameRange, fmt.Sprintf("Unusable name for %s", def.name), "%s", why)
 		}

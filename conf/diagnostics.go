@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/mitchellh/go-wordwrap"
@@ -19,6 +20,8 @@ type Diagnostics struct {
 	files map[string]*hcl.File
 	// routers is where each virtual_router block begins.
 	routers map[string]hcl.Range
+	// secrets are the arguments whose text no message may show.
+	secrets []hcl.Range
 	// programs is where the program of each hook's command stands.
 	programs map[hookKey]hcl.Range
 }
@@ -140,8 +143,48 @@ func (d *Diagnostics) sourceLine(r *hcl.Range) (line []byte, offset int) {
 		line = line[:end]
 	}
 	line = bytes.TrimSuffix(line, []byte{'\r'})
-	return line, min(r.Start.Byte-begin, len(line))
+	offset = min(r.Start.Byte-begin, len(line))
+	return d.masked(line, r), offset
 }
+
+// masked hides what a line says of a secret: behind the name, or all of it
+// where the value goes over several lines. It goes by the text as well, since
+// after a syntax error there may be no argument to be found.
+func (d *Diagnostics) masked(line []byte, at *hcl.Range) []byte {
+	for _, name := range secretNames() {
+		if before, rest, found := bytes.Cut(line, []byte(name)); found {
+			if i := bytes.IndexByte(rest, '='); i >= 0 && len(bytes.TrimSpace(rest[:i])) == 0 {
+				return slices.Concat(before, []byte(name), rest[:i+1], []byte(" "), []byte(stars))
+			}
+		}
+	}
+	for _, r := range d.secrets {
+		if r.Filename == at.Filename && r.Start.Line <= at.Start.Line && at.Start.Line <= r.End.Line {
+			return []byte(stars)
+		}
+	}
+	return line
+}
+
+// stars stand for a secret, whatever its length.
+const stars = `"********"`
+
+// secretNames are the arguments that are secret, in any block.
+var secretNames = sync.OnceValue(func() (names []string) {
+	var walk func(b *block)
+	walk = func(b *block) {
+		for i := range b.arguments {
+			if b.arguments[i].secret {
+				names = append(names, b.arguments[i].name)
+			}
+		}
+		for i := range b.blocks {
+			walk(&b.blocks[i])
+		}
+	}
+	walk(language())
+	return names
+})
 
 // Escape sequences of the coloured form.
 const (
@@ -227,6 +270,7 @@ const maxSnippet = 160
 // snippet returns a source line fit for a terminal and a line of marks below
 // the part that r covers. Tabs stay tabs in both, so that they line up.
 func snippet(line []byte, off int, r *hcl.Range) (text, marks string) {
+	off = min(off, len(line))
 	length := len(line) - off
 	if r.End.Line == r.Start.Line {
 		length = min(length, r.End.Byte-r.Start.Byte)

@@ -60,7 +60,7 @@ func FuzzLoad(f *testing.F) {
 				t.Fatalf("%+v", r)
 			}
 			for j, a := range s.Addresses {
-				if vrrp.FamilyOf(a) != s.Family || r.Addresses[j].Addr() != a {
+				if vrrp.FamilyOf(a) != s.Family || r.Addresses[j].Prefix.Addr() != a {
 					t.Fatalf("%+v", r)
 				}
 			}

@@ -43,6 +43,23 @@ func same(t *testing.T, want, got any) {
 	}
 }
 
+// usual fills in what is the same wherever nothing else is said.
+func usual(cfg *daemon.Config) *daemon.Config {
+	for i := range cfg.Routers {
+		r := &cfg.Routers[i]
+		r.Accept, r.Spec.Version, r.Spec.AnswerLower, r.Spec.Farewell = true, 3, true, true
+	}
+	return cfg
+}
+
+// held makes addresses of prefixes.
+func held(prefixes ...netip.Prefix) (out []actions.Address) {
+	for _, p := range prefixes {
+		out = append(out, actions.Address{Prefix: p})
+	}
+	return out
+}
+
 func TestDefaults(t *testing.T) {
 	cfg, diags := load(t, `virtual_router "web" {
   interface = "eth0"
@@ -56,16 +73,16 @@ func TestDefaults(t *testing.T) {
 	if len(diags.List()) != 0 {
 		t.Errorf("warnings:\n%s", render(t, diags))
 	}
-	same(t, &daemon.Config{Node: "web1", Routers: []daemon.RouterConfig{{
+	same(t, usual(&daemon.Config{Node: "web1", Routers: []daemon.RouterConfig{{
 		Name: "web", Interface: "eth0",
 		Spec: vrrp.Spec{
 			VRID: 61, Family: vrrp.IPv4, Priority: 100, Interval: time.Second, Preempt: true,
 			Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.10")}, Checksum: vrrp.ChecksumAuto,
 		},
-		Addresses: []netip.Prefix{netip.MustParsePrefix("192.0.2.10/32")},
+		Addresses: held(netip.MustParsePrefix("192.0.2.10/32")),
 		Announce:  actions.AnnounceSpec{Repeat: 3, Delay: time.Second, Refresh: time.Minute},
 		Hooks:     []actions.HookSpec{{Name: "h", On: actions.OnActive, Command: []string{"/bin/true"}, Timeout: 10 * time.Second}},
-	}}}, cfg)
+	}}}), cfg)
 }
 
 func TestEverythingSaid(t *testing.T) {
@@ -127,37 +144,37 @@ virtual_router "c" {
 	}
 	addr, pfx := netip.MustParseAddr, netip.MustParsePrefix
 	std := actions.AnnounceSpec{Repeat: 3, Delay: time.Second, Refresh: time.Minute}
-	same(t, &daemon.Config{Node: "web2", Routers: []daemon.RouterConfig{
+	same(t, usual(&daemon.Config{Node: "web2", Routers: []daemon.RouterConfig{
 		{
 			Name: "a", Interface: "eth1", Owner: true, Announce: std,
 			Spec: vrrp.Spec{VRID: 255, Family: vrrp.IPv6, Priority: 255, Interval: 10 * time.Millisecond, Preempt: true,
 				Addresses: []netip.Addr{addr("fe80::1"), addr("2001:db8:1::1"), addr("2001:db8:2::")}},
-			Addresses: []netip.Prefix{pfx("fe80::1/64"), pfx("2001:db8:1::1/64"), pfx("2001:db8:2::/127"), pfx("192.0.2.31/31"), pfx("169.254.1.1/16")},
+			Addresses: held(pfx("fe80::1/64"), pfx("2001:db8:1::1/64"), pfx("2001:db8:2::/127"), pfx("192.0.2.31/31"), pfx("169.254.1.1/16")),
 		},
 		{
 			Name: "b", Interface: "eth2", Owner: true, Announce: std,
 			Spec: vrrp.Spec{VRID: 255, Family: vrrp.IPv4, Priority: 255, Interval: time.Second, Preempt: true, Checksum: vrrp.ChecksumRFC9568,
 				Addresses: []netip.Addr{addr("192.0.2.33"), addr("10.0.3.1")}},
-			Addresses: []netip.Prefix{pfx("192.0.2.33/32"), pfx("10.0.3.1/8")},
+			Addresses: held(pfx("192.0.2.33/32"), pfx("10.0.3.1/8")),
 		},
 		{
 			Name: "c", Interface: "eth3", Announce: std,
 			Spec: vrrp.Spec{VRID: 7, Family: vrrp.IPv6, Priority: 50, Interval: 1500 * time.Millisecond, Preempt: false,
 				Addresses: []netip.Addr{addr("fe80::1")}},
-			Addresses: []netip.Prefix{pfx("fe80::1/64")},
+			Addresses: held(pfx("fe80::1/64")),
 		},
 		{
 			Name: "z", Interface: "br-lan.100", Announce: actions.AnnounceSpec{Delay: 10 * time.Millisecond},
 			Spec: vrrp.Spec{VRID: 9, Family: vrrp.IPv4, Priority: 101, Interval: 40950 * time.Millisecond, Preempt: true,
 				PreemptDelay: 1000 * time.Second, Checksum: vrrp.ChecksumRFC5798,
 				Addresses: []netip.Addr{addr("192.0.2.10"), addr("192.0.2.11")}},
-			Addresses: []netip.Prefix{pfx("192.0.2.10/24"), pfx("192.0.2.11/32"), pfx("2001:db8::10/64"), pfx("fe80::10/128")},
+			Addresses: held(pfx("192.0.2.10/24"), pfx("192.0.2.11/32"), pfx("2001:db8::10/64"), pfx("fe80::10/128")),
 			Hooks: []actions.HookSpec{
 				{Name: "first", On: actions.OnActive | actions.OnFault, Command: []string{"/bin/echo", "node web2", ""}, User: "nobody", Timeout: time.Minute},
 				{Name: "second", On: actions.OnBackup | actions.OnInitialize, Command: []string{"/bin/echo", "a", "b"}, Timeout: 10 * time.Second},
 			},
 		},
-	}}, cfg)
+	}}), cfg)
 }
 
 // TestSeveralSources: a directory's files are one configuration.

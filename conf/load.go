@@ -77,7 +77,7 @@ func (d *decoder) load(bodies []*hclsyntax.Body, opt Options) *daemon.Config {
 	d.eval = &hcl.EvalContext{Functions: functionTable(opt.Getenv)}
 	d.inner(nodes, top, root)
 	name := d.nodeName(root, opt, bodies)
-	d.eval.Variables = map[string]cty.Value{"node": cty.ObjectVal(map[string]cty.Value{"name": name})}
+	d.eval.Variables = map[string]cty.Value{"node": cty.ObjectVal(map[string]cty.Value{"name": name}), "virtual_router": routerNames(others)}
 
 	for _, b := range bodies {
 		d.attributes(b, top, root)
@@ -87,13 +87,15 @@ func (d *decoder) load(bodies []*hclsyntax.Body, opt Options) *daemon.Config {
 	cfg := &daemon.Config{Node: d.node}
 	var routers []*router
 	for _, s := range root.all("virtual_router") {
-		r := d.router(s)
-		routers = append(routers, r)
-		if _, again := d.routers[r.cfg.Name]; !again {
-			d.routers[r.cfg.Name] = s.header
+		for _, r := range d.routersOf(s) {
+			routers = append(routers, r)
+			if _, again := d.routers[r.cfg.Name]; !again {
+				d.routers[r.cfg.Name] = s.header
+			}
 		}
 	}
 	d.crossCheck(routers)
+	cfg.Groups = d.groups(root, routers)
 	if len(routers) == 0 && !d.HasErrors() {
 		d.add(hcl.DiagError, beginning(bodies), "Nothing to do: no virtual_router",
 			"Describe at least one. The smallest one is:\n    virtual_router \"web\" {\n      interface = \"eth0\"\n      vrid      = 61\n"+
@@ -104,6 +106,17 @@ func (d *decoder) load(bodies []*hclsyntax.Body, opt Options) *daemon.Config {
 	}
 	slices.SortFunc(cfg.Routers, func(a, b daemon.RouterConfig) int { return cmp.Compare(a.Name, b.Name) })
 	return cfg
+}
+
+// routerNames lets virtual_router.NAME stand for the name, where a block refers to another.
+func routerNames(blocks hclsyntax.Blocks) cty.Value {
+	names := make(map[string]cty.Value)
+	for _, b := range blocks {
+		if b.Type == "virtual_router" && len(b.Labels) == 1 && badName(b.Labels[0]) == "" {
+			names[b.Labels[0]] = cty.StringVal(b.Labels[0])
+		}
+	}
+	return cty.ObjectVal(names)
 }
 
 // nodeName decides node.name and remembers it. It is unknown to expressions

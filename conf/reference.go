@@ -41,7 +41,7 @@ func writeBlock(b *strings.Builder, blk *block, outer []string) {
 		count = "At most one."
 	}
 	fmt.Fprintf(b, "\n%s Written `%s { … }`", count, blk.header())
-	if blk.label != "" {
+	if blk.label != "" && !blk.address {
 		fmt.Fprintf(b, "; %s is 1–%d letters, digits, `-`, `_` and `.`", blk.label, maxName)
 	}
 	b.WriteString(".\n\n")
@@ -117,8 +117,8 @@ Files to begin with are in [examples/](../examples/).
 const referenceExpressions = `
 ## Expressions
 
-Every value may be an expression. There is one variable, ` + "`node.name`" + `: the name of this host. So one file can serve all
-hosts of a virtual router, with what differs selected by name:
+Every value may be an expression. ` + "`node.name`" + ` is the name of this host, so one file can serve all hosts of a virtual
+router, with what differs selected by name (and ` + "`virtual_router.NAME`" + ` names another block, for ` + "`sync_group`" + `):
 
 ` + "```hcl" + `
 priority = { web1 = 150, web2 = 100 }[node.name]
@@ -136,7 +136,10 @@ const referenceChecks = `
 Errors, each with the place of the first definition where there are two:
 
 - a virtual router's or a hook's name used twice; a second ` + "`node`" + ` or ` + "`announce`" + ` block
-- the same VRID twice on one interface and address family
+- the same VRID twice on one interface and address family, unless their groups or peers differ
+- a version or an authentication that does not fit the family or the interval; an empty or useless list of peers
+- members of a sync group with different priorities on one host; a router in two groups
+- a route or rule given twice; families that do not fit together
 - an address given twice on one host (a link-local address: twice on one interface)
 - an IPv6 election whose first address is not link-local (RFC 9568 5.2.9)
 - priority 255 without ` + "`owner = true`" + `, or an owner with another priority (RFC 9568 5.2.4)
@@ -153,5 +156,8 @@ Warnings:
 Between hosts (` + "`backbeat check`" + ` with several files or ` + "`--node`" + ` names), virtual routers belonging together by VRID and family:
 
 - errors: hosts of one name (then nothing else is compared); two owners
-- warnings: interval, addresses differ; priorities equal; a virtual router on one host only
+- errors, because both hosts would be Active: version, multicast_group, unicast against multicast differ; with version 2 also
+  interval and password; a host that is no peer of the other; equal priorities in a sync group
+- warnings: interval, addresses, virtual_mac, accept, sync_group, Router Advertisements, routes, rules differ; priorities equal;
+  a virtual router on one host only
 `

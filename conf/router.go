@@ -3,6 +3,7 @@ package conf
 import (
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
@@ -12,23 +13,72 @@ import (
 	"github.com/backbeat-ha/backbeat/vrrp"
 )
 
-// router is a virtual_router block on its way to becoming a
-// daemon.RouterConfig, with the places that cross-checks point to.
+// router is a virtual_router block, or one of its two elections, on its way to
+// becoming a daemon.RouterConfig, with the places that cross-checks point to.
 type router struct {
-	cfg       daemon.RouterConfig
-	sec       *section
+	cfg daemon.RouterConfig
+	sec *section
+	// block is the name of the block, which differs from cfg.Name with election = "both".
+	block     string
 	addresses []placedAddress
+	both      bool
 }
 
-// router converts a section. The result has gaps where something was wrong and
-// reported; it is good enough for the cross-checks.
-func (d *decoder) router(s *section) *router {
-	r := &router{sec: s}
+// routersOf converts a section: one election, or with election = "both" one a
+// family. The results have gaps where something was wrong and reported; they are
+// good enough for the cross-checks.
+func (d *decoder) routersOf(s *section) []*router {
+	if v := s.get("interface"); v.ok {
+		if why := badInterface(v.text); why != "" {
+			d.errorf(v.at, "Unusable interface name", "%s Interfaces are listed by ip link.", why)
+		}
+	}
+	placed := d.placeAddresses(s)
+	family := vrrp.Family(0)
+	if len(placed) > 0 {
+		family = vrrp.FamilyOf(placed[0].Prefix.Addr())
+	}
+	if s.get("election").text != "both" {
+		r := &router{sec: s, block: s.name, addresses: placed}
+		d.router(r, s.name, family, placed)
+		r.cfg.Hooks = d.hooks(s, r.cfg.Name)
+		return []*router{r}
+	}
+	var out []*router
+	for _, f := range []vrrp.Family{vrrp.IPv4, vrrp.IPv6} {
+		own := slices.DeleteFunc(slices.Clone(placed), func(a placedAddress) bool { return vrrp.FamilyOf(a.Prefix.Addr()) != f })
+		list := s.get("addresses")
+		if !slices.ContainsFunc(own, func(a placedAddress) bool { return a.listed }) && list.ok {
+			d.errorf(list.at, fmt.Sprintf("election = \"both\" without an %s address", familyName(f)),
+				"Each family holds an election of its own, so addresses needs at least one of each. Add one, or remove election.")
+		}
+		r := &router{sec: s, block: s.name, addresses: own, both: true}
+		d.router(r, s.name+"."+f.String(), f, own)
+		r.cfg.Group, r.cfg.Spec.Grouped = s.name, true
+		if f == family {
+			r.cfg.Hooks = d.hooks(s, r.cfg.Name)
+		}
+		out = append(out, r)
+	}
+	return out
+}
+
+func familyName(f vrrp.Family) string {
+	if f == vrrp.IPv4 {
+		return "IPv4"
+	}
+	return "IPv6"
+}
+
+// router fills one election.
+func (d *decoder) router(r *router, name string, family vrrp.Family, placed []placedAddress) {
+	s := r.sec
 	r.cfg = daemon.RouterConfig{
-		Name:      s.name,
+		Name:      name,
 		Interface: s.get("interface").text,
 		Owner:     s.get("owner").yes,
 		Spec: vrrp.Spec{
+			Family:       family,
 			VRID:         uint8(s.get("vrid").num),
 			Interval:     s.get("interval").time,
 			Preempt:      s.get("preempt").yes,
@@ -41,18 +91,17 @@ func (d *decoder) router(s *section) *router {
 	case "rfc5798":
 		r.cfg.Spec.Checksum = vrrp.ChecksumRFC5798
 	}
-	if v := s.get("interface"); v.ok {
-		if why := badInterface(v.text); why != "" {
-			d.errorf(v.at, "Unusable interface name", "%s Interfaces are listed by ip link.", why)
-		}
-	}
 	r.cfg.Spec.Priority = d.priority(s)
-	d.placeAddresses(r)
-	d.advertised(r)
+	d.advertised(r, placed)
+	d.version(r)
+	d.cast(r)
+	d.virtualMAC(r)
+	d.healing(r)
+	d.routes(r)
+	d.rules(r)
+	r.cfg.RouterAdvert = d.routerAdvert(r)
 	d.idle(r)
 	r.cfg.Announce = d.announce(s)
-	r.cfg.Hooks = d.hooks(s)
-	return r
 }
 
 // maxInterfaceName is IFNAMSIZ without the terminating zero.
@@ -95,46 +144,42 @@ func (d *decoder) priority(s *section) uint8 {
 // packet of 1500 bytes: (1500 - 40 IPv6 - 8 VRRP) / 16.
 const maxIPv6Unfragmented = 90
 
-// advertised fills Spec.Family and the two address lists: the first address's
-// family elects, the others ride along behind.
-func (d *decoder) advertised(r *router) {
-	if len(r.addresses) == 0 {
+// advertised fills the two address lists: those of the electing family that are
+// to be advertised, then those that ride along.
+func (d *decoder) advertised(r *router, placed []placedAddress) {
+	family := r.cfg.Spec.Family
+	if len(placed) == 0 {
 		return
 	}
-	first := r.addresses[0]
-	family := vrrp.FamilyOf(first.prefix.Addr())
-	r.cfg.Spec.Family = family
-	var others []placedAddress
-	for _, a := range r.addresses {
-		if vrrp.FamilyOf(a.prefix.Addr()) != family {
-			others = append(others, a)
+	var others []actions.Address
+	for _, a := range placed {
+		if vrrp.FamilyOf(a.Prefix.Addr()) != family || !a.advertise {
+			others = append(others, a.Address)
 			continue
 		}
-		r.cfg.Spec.Addresses = append(r.cfg.Spec.Addresses, a.prefix.Addr())
-		r.cfg.Addresses = append(r.cfg.Addresses, a.prefix)
+		r.cfg.Spec.Addresses = append(r.cfg.Spec.Addresses, a.Prefix.Addr())
+		r.cfg.Addresses = append(r.cfg.Addresses, a.Address)
 	}
-	for _, a := range others {
-		r.cfg.Addresses = append(r.cfg.Addresses, a.prefix)
-	}
+	r.cfg.Addresses = append(r.cfg.Addresses, others...)
 	list := r.sec.get("addresses")
 	n := len(r.cfg.Spec.Addresses)
 	switch {
 	case n > vrrp.MaxAddresses:
 		d.errorf(list.at, fmt.Sprintf("%d advertised addresses", n),
-			"An advertisement carries at most %d (RFC 9568 5.2.5). Split them over several virtual routers, each with its own VRID.", vrrp.MaxAddresses)
+			"An advertisement carries at most %d (RFC 9568 5.2.5). Put the others into extra_addresses, which are held and not advertised.", vrrp.MaxAddresses)
 	case family == vrrp.IPv6 && n > maxIPv6Unfragmented:
 		d.warnf(list.at, fmt.Sprintf("Advertisement of %d IPv6 addresses is fragmented", n),
-			"At an MTU of 1500, %d fit into one packet, and a lost or filtered fragment loses the advertisement. Split them over several virtual routers.", maxIPv6Unfragmented)
+			"At an MTU of 1500, %d fit into one packet, and a lost or filtered fragment loses the advertisement. Put the others into extra_addresses.", maxIPv6Unfragmented)
 	}
-	if list.ok && family == vrrp.IPv6 && !first.prefix.Addr().IsLinkLocalUnicast() {
-		d.notLinkLocal(r, first)
+	if list.ok && family == vrrp.IPv6 && !placed[0].Prefix.Addr().IsLinkLocalUnicast() {
+		d.notLinkLocal(r, placed[0])
 	}
 }
 
 func (d *decoder) notLinkLocal(r *router, first placedAddress) {
 	remedy := fmt.Sprintf("Put one first that is not used on this network, the same on all hosts, for example \"fe80::%d/64\".", max(1, r.cfg.Spec.VRID))
 	for _, a := range r.addresses {
-		if p := a.prefix; p.Addr().Is6() && p.Addr().IsLinkLocalUnicast() {
+		if p := a.Prefix; p.Addr().Is6() && p.Addr().IsLinkLocalUnicast() {
 			remedy = fmt.Sprintf("Move %q to the front.", p)
 			break
 		}
@@ -155,23 +200,31 @@ func (d *decoder) idle(r *router) {
 	case preempt.ok && !preempt.yes && delay.time > 0:
 		d.warnf(delay.at, "preempt_delay does nothing", "With preempt = false there is nothing to delay. Remove one of the two.")
 	}
-	if checksum.ok && checksum.written && checksum.text != "auto" && r.cfg.Spec.Family == vrrp.IPv6 {
+	fixed := checksum.ok && checksum.written && checksum.text != "auto"
+	switch {
+	case fixed && r.cfg.Spec.V() == vrrp.Version2:
+		d.warnf(checksum.at, "checksum does nothing for version 2", "VRRPv2 knows only one form, the message alone. Remove it.")
+	case fixed && r.cfg.Spec.Family == vrrp.IPv6 && !r.both:
 		d.warnf(checksum.at, "checksum does nothing for IPv6", "IPv6 knows only one form, with a pseudo-header. Remove it.")
 	}
 }
 
+// sectionOrDefaults returns the only block of a type, or one with the table's defaults.
+func (d *decoder) sectionOrDefaults(s *section, name string) *section {
+	if list := s.all(name); len(list) > 0 {
+		return list[0]
+	}
+	def := s.def.block(name)
+	sec := &section{def: def, values: make(map[string]value, len(def.arguments))}
+	for i := range def.arguments {
+		sec.values[def.arguments[i].name] = d.defaultValue(&def.arguments[i], s.header)
+	}
+	return sec
+}
+
 // announce returns the schedule; without a block, the table's defaults.
 func (d *decoder) announce(s *section) actions.AnnounceSpec {
-	var sec *section
-	if list := s.all("announce"); len(list) > 0 {
-		sec = list[0]
-	} else {
-		def := s.def.block("announce")
-		sec = &section{def: def, values: make(map[string]value, len(def.arguments))}
-		for i := range def.arguments {
-			sec.values[def.arguments[i].name] = d.defaultValue(&def.arguments[i], s.header)
-		}
-	}
+	sec := d.sectionOrDefaults(s, "announce")
 	return actions.AnnounceSpec{
 		Repeat:  sec.get("repeat").num,
 		Delay:   sec.get("delay").time,
@@ -179,7 +232,7 @@ func (d *decoder) announce(s *section) actions.AnnounceSpec {
 	}
 }
 
-func (d *decoder) hooks(s *section) []actions.HookSpec {
+func (d *decoder) hooks(s *section, router string) []actions.HookSpec {
 	var out []actions.HookSpec
 	first := make(map[string]hcl.Range)
 	for _, h := range s.all("hook") {
@@ -204,7 +257,7 @@ func (d *decoder) hooks(s *section) []actions.HookSpec {
 		}
 		d.command(h.get("command"))
 		if v := h.get("command"); v.ok {
-			d.programs[hookKey{s.name, h.name}] = v.each[0]
+			d.programs[hookKey{router, h.name}] = v.each[0]
 		}
 		if u := h.get("user"); u.ok && strings.ContainsAny(u.text, " \t\r\n:/\x00") {
 			d.errorf(u.at, "Unusable account name", "%q is not the name of an account: see getent passwd.", u.text)

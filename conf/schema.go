@@ -65,6 +65,8 @@ type argument struct {
 	// elsewhere are the names that other programs give to it; whoever writes
 	// one of them is told ours.
 	elsewhere []string
+	// secret: no message shows what the file says.
+	secret bool
 }
 
 // block is a block type of the language.
@@ -72,6 +74,8 @@ type block struct {
 	name string
 	// label is what the label names; empty for a block without one.
 	label string
+	// address says that the label is an address or a network, not a name.
+	address bool
 	// once says that there may be one at most.
 	once      bool
 	doc       string

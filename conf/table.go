@@ -1,6 +1,7 @@
 package conf
 
 import (
+	"slices"
 	"time"
 
 	"github.com/backbeat-ha/backbeat/vrrp"
@@ -10,7 +11,7 @@ import (
 // docs/configuration.md both come from it, so what is written here is so.
 // After a change: go test ./conf -run Reference -update
 func language() *block {
-	return &block{blocks: []block{nodeBlock(), routerBlock()}}
+	return &block{blocks: []block{nodeBlock(), routerBlock(), groupBlock()}}
 }
 
 func nodeBlock() block {
@@ -34,8 +35,8 @@ func routerBlock() block {
 		name: "virtual_router", label: "NAME",
 		doc: "One election among the hosts that carry the same block, and the addresses that go with it: the host that is " +
 			"Active holds them. NAME is for people, for the tool and for hooks; it is not sent anywhere.",
-		arguments: append(electionArguments(), timingArguments()...),
-		blocks:    []block{announceBlock(), hookBlock()},
+		arguments: slices.Concat(electionArguments(), []argument{extraArgument()}, timingArguments(), wireArguments(), healingArguments()),
+		blocks:    []block{addressBlock(), routeBlock(), ruleBlock(), raBlock(), announceBlock(), hookBlock()},
 		example: "virtual_router \"web\" {\n  interface     = \"eth0\"\n  vrid          = 61\n" +
 			"  priority      = { web1 = 150, web2 = 100 }[node.name]\n" +
 			"  addresses     = [\"192.0.2.101/24\", \"2001:db8:122::101/64\"]\n  preempt_delay = \"30s\"\n}",
@@ -79,7 +80,7 @@ func electionArguments() []argument {
 				"ride along: they come and go with the others, and no second election is held. Where IPv6 elects, the first address is " +
 				"link-local (RFC 9568 5.2.9), for example `fe80::1/64`.",
 			example:   `addresses = ["192.0.2.101/24", "2001:db8:122::101/64"]`,
-			elsewhere: []string{"virtual_ipaddress", "virtual_ipaddress_excluded", "address", "virtual_addresses", "vip", "vips", "ip"},
+			elsewhere: []string{"virtual_ipaddress", "virtual_addresses", "vip", "vips", "ip"},
 		},
 		{
 			name: "preempt", kind: boolean, def: true,
@@ -99,8 +100,9 @@ func timingArguments() []argument {
 	return []argument{
 		{
 			name: "interval", kind: duration, def: "1s",
-			shortest: vrrp.MinInterval, longest: vrrp.MaxInterval, step: vrrp.IntervalUnit,
-			why: "An advertisement carries it in 12 bits of hundredths of a second (RFC 9568 5.2.7).",
+			shortest: vrrp.MinInterval, longest: vrrp.MaxInterval2, step: vrrp.IntervalUnit,
+			limits: "10ms–40.95s in steps of 10ms; 1s–255s in whole seconds with `version = 2`",
+			why:    "An advertisement carries it in 12 bits of hundredths of a second (RFC 9568 5.2.7).",
 			doc: "Advertisement_Interval: how often the Active is heard. A Backup takes over after three of them and a little more " +
 				"(Skew_Time, less than one). Give all hosts the same. Below `\"100ms\"` a busy host may be taken for a dead one: run the daemon " +
 				"with real-time scheduling, as the unit file does.",

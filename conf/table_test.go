@@ -1,6 +1,7 @@
 package conf
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -33,7 +34,8 @@ func testDecoder() *decoder {
 		Diagnostics: &Diagnostics{},
 		eval: &hcl.EvalContext{
 			Functions: functionTable(nil),
-			Variables: map[string]cty.Value{"node": cty.ObjectVal(map[string]cty.Value{"name": cty.StringVal("web1")})},
+			Variables: map[string]cty.Value{"node": cty.ObjectVal(map[string]cty.Value{"name": cty.StringVal("web1")}),
+				"virtual_router": cty.ObjectVal(map[string]cty.Value{"inside": cty.StringVal("inside"), "outside": cty.StringVal("outside")})},
 		},
 	}
 }
@@ -74,8 +76,8 @@ func TestTableIsSound(t *testing.T) {
 				t.Errorf("%s.%s: the example is about something else: %s", b.name, a.name, a.example)
 				continue
 			}
-			if a.name == "name" {
-				continue
+			if a.name == "name" || a.name == "auth_pass" {
+				continue // env and the like
 			}
 			if v := d.value(a, at); !v.ok {
 				t.Errorf("%s.%s: its example is refused: %v", b.name, a.name, d.list)
@@ -96,8 +98,15 @@ func TestBlockExamples(t *testing.T) {
 			return
 		case "node":
 			text += "\n" + router("")
-		case "announce", "hook":
+		case "announce", "hook", "address", "route", "rule":
 			text = router(text)
+		case "ra":
+			text = "virtual_router \"x\" {\n  interface = \"eth9\"\n  vrid = 9\n  virtual_mac = true\n  router_advertisements = \"on\"\n" +
+				"  addresses = [\"fe80::9\"]\n" + text + "\n}\n"
+		case "sync_group":
+			for i, name := range []string{"inside", "outside"} {
+				text += fmt.Sprintf("\nvirtual_router %q {\n  interface = \"eth%d\"\n  vrid = 9\n  addresses = [\"10.9.%d.9\"]\n}\n", name, i, i)
+			}
 		}
 		if _, diags := Load([]Source{{b.name, []byte(text)}}, Options{Node: "web1"}); len(diags.List()) > 0 {
 			t.Errorf("%s:\n%s", b.name, render(t, diags))

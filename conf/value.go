@@ -112,6 +112,10 @@ func (d *decoder) convert(a *argument, raw cty.Value, expr hclsyntax.Expression,
 
 // wrongKind reports a value of another type.
 func (d *decoder) wrongKind(a *argument, raw cty.Value, at hcl.Range) {
+	if a.secret {
+		d.errorf(at, fmt.Sprintf("%s must be %s", a.name, a.kind), "Write it like this:\n    %s", a.example)
+		return
+	}
 	d.errorf(at, fmt.Sprintf("%s must be %s", a.name, a.kind), "This is %s. Write it like this:\n    %s", friendly(raw), a.example)
 }
 

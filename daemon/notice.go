@@ -3,7 +3,6 @@ package daemon
 import (
 	"fmt"
 	"log/slog"
-	"net"
 	"time"
 
 	"github.com/backbeat-ha/backbeat/vrrp"
@@ -63,7 +62,7 @@ func noticeText(r *router, n *vrrp.Notice) (slog.Level, string) {
 		return slog.LevelError, fmt.Sprintf("%s uses our VRID %d for other addresses, none of which is ours: two groups on one VRID cannot work, one of them needs another%s",
 			peer, r.cfg.Spec.VRID, free)
 	case vrrp.NoticeClaimed:
-		return slog.LevelWarn, fmt.Sprintf("%s claims our address %s; announced it again", net.HardwareAddr(n.MAC[:]), n.Peer)
+		return slog.LevelWarn, fmt.Sprintf("%s claims our address %s; announced it again", macText(n.MAC), n.Peer)
 	default:
 		return slog.LevelInfo, n.Kind.String()
 	}
@@ -92,4 +91,9 @@ func (k *link) freeVRID(f vrrp.Family, after uint8) uint8 {
 		}
 	}
 	return 0
+}
+
+// macText writes a link-layer address as everybody does.
+func macText(m [6]byte) string {
+	return fmt.Sprintf("%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3], m[4], m[5])
 }

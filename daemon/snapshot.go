@@ -2,7 +2,6 @@ package daemon
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 	"strconv"
 	"time"
@@ -113,8 +112,7 @@ func (l *Loop) statusOfLink(r *router, s *RouterStatus, v *vrrp.View, now time.D
 		}
 	}
 	if r.cfg.VirtualMAC {
-		mac := vrrp.VirtualMAC(spec.Family, spec.VRID)
-		s.VirtualMAC = fmt.Sprintf("%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4], mac[5])
+		s.VirtualMAC = macText(vrrp.VirtualMAC(spec.Family, spec.VRID))
 	}
 	s.RouterAdvertisements = r.cfg.RouterAdvert.On
 	s.SyncGroup, s.Ready, s.SettleIn = r.cfg.Group, v.Ready, rest(v.SettleDue, now)

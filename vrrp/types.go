@@ -38,6 +38,9 @@ const (
 	MinInterval     = 10 * time.Millisecond
 	MaxInterval     = 4095 * 10 * time.Millisecond
 	DefaultInterval = time.Second
+	// MaxInterval2 is the longest Adver Int of Version2, eight bits of seconds
+	// (RFC 3768 5.3.7).
+	MaxInterval2 = 255 * time.Second
 	// IntervalUnit is the resolution of intervals on the wire.
 	IntervalUnit = 10 * time.Millisecond
 )
