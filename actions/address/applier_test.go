@@ -11,13 +11,19 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/backbeat-ha/backbeat/actions"
+	"github.com/backbeat-ha/backbeat/actions/address/firewall"
+	"github.com/backbeat-ha/backbeat/actions/address/macvlan"
 )
 
 // pretended is a kernel in memory that writes down what it is asked.
 type pretended struct {
-	there map[place]bool
-	down  map[int]bool
-	log   []string
+	there             map[place]bool
+	down              map[int]bool
+	log               []string
+	things            map[string]bool
+	queued            []string // of the firewall, not yet flushed
+	flushed           bool     // somebody has flushed the ruleset
+	failMAC, failVeil error
 	// before is called ahead of each request.
 	before func(request string)
 	fail   error
@@ -31,8 +37,15 @@ func (p *pretended) note(format string, args ...any) {
 	p.log = append(p.log, line)
 }
 
-func (p *pretended) add(link int, a netip.Prefix, _ bool) error {
-	p.note("add %d %s", link, a)
+func (p *pretended) add(link int, full actions.Address, h how) error {
+	a, extra := full.Prefix, ""
+	if h.mac {
+		extra = " mac"
+	}
+	if full.Label != "" {
+		extra += " " + full.Label
+	}
+	p.note("add %d %s%s", link, a, extra)
 	if p.fail != nil {
 		return p.fail
 	}
@@ -52,6 +65,71 @@ func (p *pretended) remove(link int, a netip.Prefix) error {
 	return nil
 }
 
+func (p *pretended) addThing(t thing) error {
+	p.note("add %s on %d", t, t.Link)
+	switch {
+	case p.fail != nil:
+		return p.fail
+	case p.things[t.key()]:
+		return unix.EEXIST
+	}
+	p.things[t.key()] = true
+	return nil
+}
+
+func (p *pretended) removeThing(t thing) error {
+	p.note("remove %s on %d", t, t.Link)
+	if !p.things[t.key()] {
+		return unix.ESRCH
+	}
+	delete(p.things, t.key())
+	return nil
+}
+
+// Macvlans and the firewall, written down in the same log.
+
+func (p *pretended) Ensure(v actions.VirtualMAC, _ string) (macvlan.Found, bool, error) {
+	p.note("ensure %d on %d", v.MAC[5], v.Parent)
+	if p.failMAC != nil {
+		return macvlan.Found{}, false, p.failMAC
+	}
+	return macvlan.Found{Index: 100*v.Parent + int(v.MAC[5]), Name: macvlan.VirtualMACName(v), MAC: v.MAC, Parent: v.Parent}, true, nil
+}
+
+func (p *pretended) Remove(indexes ...int) error { p.note("unmake %v", indexes); return nil }
+
+func (p *pretended) List(string) ([]macvlan.Found, error) { return nil, nil }
+
+func (p *pretended) Parent(name string) (map[string]string, error) {
+	p.note("parent %s", name)
+	return map[string]string{"arp_ignore": "0"}, nil
+}
+
+func (p *pretended) RestoreParent(name string, before map[string]string) error {
+	p.note("restore parent %s %v", name, before)
+	return nil
+}
+
+func (p *pretended) Silence(_ string, macs ...[6]byte) { p.queue("silence %d", macs[0][5]) }
+func (p *pretended) Open(_ string, macs ...[6]byte)    { p.queue("open %d", macs[0][5]) }
+func (p *pretended) Forget(parent string)              { p.queue("forget %s", parent) }
+func (p *pretended) Refuse(r ...firewall.Refused)      { p.queue("refuse %s%%%s", r[0].Addr, r[0].Link) }
+func (p *pretended) Accept(r ...firewall.Refused)      { p.queue("accept %s%%%s", r[0].Addr, r[0].Link) }
+func (p *pretended) Check() (bool, error)              { return !p.flushed, nil }
+func (p *pretended) Clear() error                      { p.note("clear"); return nil }
+
+func (p *pretended) queue(format string, args ...any) {
+	p.queued = append(p.queued, fmt.Sprintf(format, args...))
+}
+
+func (p *pretended) Flush() error {
+	if len(p.queued) > 0 || p.flushed {
+		p.note("flush [%s]", strings.Join(p.queued, ", "))
+	}
+	p.queued, p.flushed = nil, false
+	return p.failVeil
+}
+
 func (p *pretended) up(link int) bool { return !p.down[link] }
 
 // rig is an applier on a pretended kernel, at a time of the test's choosing.
@@ -63,12 +141,12 @@ type rig struct {
 }
 
 func newRig() *rig {
-	r := &rig{kernel: &pretended{there: map[place]bool{}, down: map[int]bool{}}, time: time.Unix(1000, 0)}
+	r := &rig{kernel: &pretended{there: map[place]bool{}, down: map[int]bool{}, things: map[string]bool{}}, time: time.Unix(1000, 0)}
 	k := New(Options{Post: func(v any) {
 		r.posted = append(r.posted, v)
 		r.kernel.log = append(r.kernel.log, describe(v))
 	}})
-	r.applier = newApplier(k, r.kernel)
+	r.applier = newApplier(k, r.kernel, r.kernel, r.kernel)
 	r.now = func() time.Time { return r.time }
 	return r
 }
@@ -76,8 +154,11 @@ func newRig() *rig {
 func describe(v any) string {
 	switch v := v.(type) {
 	case actions.Applied:
-		return strings.TrimSpace(fmt.Sprintf("applied %d/%d %s", v.Router, v.Term, v.Err+v.Note))
+		return strings.TrimSpace(fmt.Sprintf("applied %d/%d %s", v.Router, v.Term, v.Err+v.Note+v.NoVirtualMAC))
 	case actions.Restored:
+		if v.What != "" {
+			return strings.TrimSpace(fmt.Sprintf("restored %d %s %s", v.Router, v.What, v.Err))
+		}
 		return strings.TrimSpace(fmt.Sprintf("restored %d %s %s", v.Router, v.Address, v.Err))
 	default:
 		return fmt.Sprintf("%T", v)
@@ -85,7 +166,7 @@ func describe(v any) string {
 }
 
 func (r *rig) want(router actions.RouterID, term uint64, list ...string) {
-	r.keeper.Want(actions.Wanted{Router: router, Term: term, Link: 2, LinkName: "e0", Addresses: prefixes(list...)})
+	r.keeper.Want(actions.Wanted{Router: router, Term: term, Active: len(list) > 0, Addresses: places(2, "e0", list...)})
 }
 
 // did returns and forgets what has happened.
@@ -181,9 +262,9 @@ func TestAnAddressMovesBetweenRouters(t *testing.T) {
 func TestFinalForgetsTheRouter(t *testing.T) {
 	r := newRig()
 	r.want(1, 1, "192.0.2.1/32")
-	r.keeper.Want(actions.Wanted{Router: 2, Term: 1, Link: 2, LinkName: "e0", Addresses: prefixes("192.0.2.2/32")})
+	r.keeper.Want(actions.Wanted{Router: 2, Term: 1, Active: true, Addresses: places(2, "e0", "192.0.2.2/32")})
 	r.work()
-	r.keeper.Want(actions.Wanted{Router: 2, Term: 2, Link: 2, LinkName: "e0", Final: true})
+	r.keeper.Want(actions.Wanted{Router: 2, Term: 2, Final: true})
 	r.work()
 	if len(r.routers) != 1 || len(r.holdings) != 1 || len(r.keeper.held) != 1 {
 		t.Errorf("remembered: %d routers, %d addresses, %d for the monitor, want 1 each", len(r.routers), len(r.holdings), len(r.keeper.held))

@@ -2,11 +2,14 @@ package address
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/backbeat-ha/backbeat/actions"
+	"github.com/backbeat-ha/backbeat/actions/address/firewall"
+	"github.com/backbeat-ha/backbeat/actions/address/macvlan"
 )
 
 // Options configure a Keeper.
@@ -15,6 +18,9 @@ type Options struct {
 	// outlive the boot (/run); its directory must exist and belong to us or to
 	// root. Empty means no ledger: after a crash nothing is recognised as ours.
 	Ledger string
+	// Tag tells the firewall tables of two daemons in one network namespace
+	// apart; it may be empty.
+	Tag string
 	// Post takes answers: actions.Applied, actions.Restored, actions.LinkChanged.
 	// It is called from several goroutines without locks held and may block briefly.
 	Post func(any)
@@ -41,6 +47,8 @@ type Keeper struct {
 	// held are the places the applier answers for, for the monitor: the removal
 	// of any other address is no business of ours.
 	held map[place]bool
+	// macs are the macvlans we made, by index.
+	macs map[int]bool
 }
 
 // wish is a Wanted and when it came.
@@ -62,12 +70,14 @@ type inbox struct {
 	wishes map[actions.RouterID]wish
 	order  []actions.RouterID
 	losses []loss
+	// macs are macvlans that somebody has deleted.
+	macs []int
 	// links whose missing addresses can be tried again.
 	links []int
 }
 
 func (in *inbox) empty() bool {
-	return len(in.order) == 0 && len(in.losses) == 0 && len(in.links) == 0
+	return len(in.order) == 0 && len(in.losses) == 0 && len(in.links) == 0 && len(in.macs) == 0
 }
 
 // New returns a Keeper; nothing happens before Run or Sweep.
@@ -82,6 +92,7 @@ func New(o Options) *Keeper {
 		names:       make(map[string]bool),
 		look:        make(chan struct{}, 1),
 		held:        make(map[place]bool),
+		macs:        make(map[int]bool),
 	}
 }
 
@@ -131,7 +142,13 @@ func (k *Keeper) Run(ctx context.Context) error {
 		watching <- m.run(ctx)
 		cancel() // without the monitor the applier would not know what it loses
 	}()
-	newApplier(k, kern).run(ctx)
+	maker, err := macvlan.Dial()
+	if err != nil {
+		cancel()
+		return errors.Join(err, <-watching)
+	}
+	defer maker.Close()
+	newApplier(k, kern, maker, firewall.New(k.options.Tag)).run(ctx)
 	return <-watching
 }
 
@@ -157,6 +174,39 @@ func (k *Keeper) idle() bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.inbox.empty()
+}
+
+// wishes reports whether a router has a newer wish.
+func (k *Keeper) wishes(id actions.RouterID) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	_, newer := k.inbox.wishes[id]
+	return newer
+}
+
+// setMAC tells the monitor whether a macvlan is one of ours.
+func (k *Keeper) setMAC(index int, ours bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if ours {
+		k.macs[index] = true
+	} else {
+		delete(k.macs, index)
+	}
+}
+
+// linkGone reports that a link has been deleted, if it is a macvlan of ours.
+func (k *Keeper) linkGone(index int) {
+	k.mu.Lock()
+	ours := k.macs[index]
+	if ours {
+		delete(k.macs, index)
+		k.inbox.macs = append(k.inbox.macs, index)
+	}
+	k.mu.Unlock()
+	if ours {
+		poke(k.wake)
+	}
 }
 
 // setHeld tells the monitor whether the loss of an address matters.

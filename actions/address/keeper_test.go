@@ -44,7 +44,7 @@ func run(t *testing.T, k *Keeper) (stop func()) {
 			if err != nil {
 				t.Errorf("Run: %v", err)
 			}
-		case <-time.After(patience):
+		case <-time.After(longest):
 			t.Error("Run did not end")
 		}
 	}
@@ -79,8 +79,7 @@ func shown(t *testing.T, link, address string) map[string]any {
 func TestAddressesAsIPRoute2ShowsThem(t *testing.T) {
 	link := veth(t, "e0")
 	k, posted := start(t, ledgerPath(t), nil)
-	k.Want(actions.Wanted{Router: 1, Term: 7, Link: link, LinkName: "e0",
-		Addresses: prefixes("192.0.2.1/32", "198.51.100.1/24", "2001:db8::1/128", "2001:db8:1::1/64", "fe80::100/64")})
+	k.Want(actions.Wanted{Router: 1, Term: 7, Active: true, Addresses: places(link, "e0", "192.0.2.1/32", "198.51.100.1/24", "2001:db8::1/128", "2001:db8:1::1/64", "fe80::100/64")})
 	a := applied(t, posted, 1, 7)
 	if !a.Held || a.Err != "" || a.Note != "" || a.Took <= 0 {
 		t.Fatalf("answer %+v", a)
@@ -118,7 +117,7 @@ func TestAddressesAsIPRoute2ShowsThem(t *testing.T) {
 		}
 	}
 
-	k.Want(actions.Wanted{Router: 1, Term: 8, Link: link, LinkName: "e0"})
+	k.Want(actions.Wanted{Router: 1, Term: 8})
 	if a := applied(t, posted, 1, 8); a.Held || a.Err != "" {
 		t.Fatalf("answer %+v", a)
 	}
@@ -148,12 +147,12 @@ func TestNotOursIsNeverRemoved(t *testing.T) {
 	lab.IP(t, "addr", "add", "192.0.2.9/24", "dev", "e0")
 	lab.IP(t, "addr", "add", "2001:db8::9/64", "dev", "e0", "nodad")
 	k, posted := start(t, ledgerPath(t), nil)
-	k.Want(actions.Wanted{Router: 1, Term: 1, Link: link, LinkName: "e0", Addresses: prefixes("192.0.2.9/24", "2001:db8::9/64", "192.0.2.10/24")})
+	k.Want(actions.Wanted{Router: 1, Term: 1, Active: true, Addresses: places(link, "e0", "192.0.2.9/24", "2001:db8::9/64", "192.0.2.10/24")})
 	a := applied(t, posted, 1, 1)
 	if a.Err != "" || !strings.Contains(a.Note, "192.0.2.9/24 was on e0 already") || !strings.Contains(a.Note, "2001:db8::9/64") || strings.Contains(a.Note, "192.0.2.10") {
 		t.Fatalf("answer %+v", a)
 	}
-	k.Want(actions.Wanted{Router: 1, Term: 2, Link: link, LinkName: "e0", Final: true})
+	k.Want(actions.Wanted{Router: 1, Term: 2, Final: true})
 	applied(t, posted, 1, 2)
 	for p, want := range map[string]bool{"192.0.2.9/24": true, "2001:db8::9/64": true, "192.0.2.10/24": false} {
 		if _, there := present(t, link, p); there != want {
@@ -166,7 +165,7 @@ func TestOwnersAddresses(t *testing.T) {
 	link := veth(t, "e0")
 	lab.IP(t, "addr", "add", "192.0.2.9/24", "dev", "e0")
 	k, posted := start(t, ledgerPath(t), nil)
-	k.Want(actions.Wanted{Router: 1, Term: 1, Link: link, LinkName: "e0", Own: true, Addresses: prefixes("192.0.2.9/24", "2001:db8::9/64")})
+	k.Want(actions.Wanted{Router: 1, Term: 1, Active: true, Addresses: places(link, "e0", "192.0.2.9/24", "2001:db8::9/64"), Own: true})
 	if a := applied(t, posted, 1, 1); a.Err != "" || a.Note != "" {
 		t.Fatalf("an owner's address that is there is nothing to talk about: %+v", a)
 	}
@@ -175,7 +174,7 @@ func TestOwnersAddresses(t *testing.T) {
 	}
 	lab.IP(t, "addr", "del", "192.0.2.9/24", "dev", "e0")
 	next(t, posted, "Restored", func(actions.Restored) bool { return true })
-	k.Want(actions.Wanted{Router: 1, Term: 2, Link: link, LinkName: "e0", Own: true})
+	k.Want(actions.Wanted{Router: 1, Term: 2, Own: true})
 	applied(t, posted, 1, 2)
 	if _, there := present(t, link, "192.0.2.9/24"); !there {
 		t.Error("the owner's own address was removed")
@@ -192,7 +191,7 @@ func TestErrorsNameCauseAndRemedy(t *testing.T) {
 		t.Fatal(err)
 	}
 	k, posted := start(t, "", nil)
-	k.Want(actions.Wanted{Router: 1, Term: 1, Link: link, LinkName: "e0", Addresses: prefixes("2001:db8::1/128", "2001:db8::2/128", "192.0.2.1/32")})
+	k.Want(actions.Wanted{Router: 1, Term: 1, Active: true, Addresses: places(link, "e0", "2001:db8::1/128", "2001:db8::2/128", "192.0.2.1/32")})
 	a := applied(t, posted, 1, 1)
 	if want := "adding 2001:db8::1/128, 2001:db8::2/128: IPv6 is switched off on e0 (set net.ipv6.conf.e0.disable_ipv6=0)"; a.Err != want {
 		t.Errorf("error %q, want %q", a.Err, want)
@@ -200,12 +199,12 @@ func TestErrorsNameCauseAndRemedy(t *testing.T) {
 	if _, there := present(t, link, "192.0.2.1/32"); !there {
 		t.Error("one refused address kept the others away")
 	}
-	k.Want(actions.Wanted{Router: 2, Term: 1, Link: 9999, LinkName: "nowhere", Addresses: prefixes("192.0.2.2/32")})
+	k.Want(actions.Wanted{Router: 2, Term: 1, Active: true, Addresses: places(9999, "nowhere", "192.0.2.2/32")})
 	if a := applied(t, posted, 2, 1); a.Err != "adding 192.0.2.2/32: the interface nowhere is gone" {
 		t.Errorf("error %q", a.Err)
 	}
 	// Removing from a link that is gone is done, not an error.
-	k.Want(actions.Wanted{Router: 2, Term: 2, Link: 9999, LinkName: "nowhere", Final: true})
+	k.Want(actions.Wanted{Router: 2, Term: 2, Final: true})
 	if a := applied(t, posted, 2, 2); a.Err != "" {
 		t.Errorf("error %q", a.Err)
 	}
@@ -214,9 +213,9 @@ func TestErrorsNameCauseAndRemedy(t *testing.T) {
 func TestPrefixLengthChangesInPlace(t *testing.T) {
 	link := veth(t, "e0")
 	k, posted := start(t, ledgerPath(t), nil)
-	k.Want(actions.Wanted{Router: 1, Term: 1, Link: link, LinkName: "e0", Addresses: prefixes("192.0.2.1/32", "2001:db8::1/128")})
+	k.Want(actions.Wanted{Router: 1, Term: 1, Active: true, Addresses: places(link, "e0", "192.0.2.1/32", "2001:db8::1/128")})
 	applied(t, posted, 1, 1)
-	k.Want(actions.Wanted{Router: 1, Term: 2, Link: link, LinkName: "e0", Addresses: prefixes("192.0.2.1/24", "2001:db8::1/64")})
+	k.Want(actions.Wanted{Router: 1, Term: 2, Active: true, Addresses: places(link, "e0", "192.0.2.1/24", "2001:db8::1/64")})
 	if a := applied(t, posted, 1, 2); a.Err != "" || a.Note != "" {
 		t.Fatalf("answer %+v", a)
 	}
@@ -232,9 +231,9 @@ func TestLastWishIsCarriedOutAtTheEnd(t *testing.T) {
 	posted := make(chan any, 100)
 	k := New(Options{Post: func(v any) { posted <- v }})
 	stop := run(t, k)
-	k.Want(actions.Wanted{Router: 1, Term: 1, Link: link, LinkName: "e0", Addresses: prefixes("192.0.2.1/32")})
+	k.Want(actions.Wanted{Router: 1, Term: 1, Active: true, Addresses: places(link, "e0", "192.0.2.1/32")})
 	applied(t, posted, 1, 1)
-	k.Want(actions.Wanted{Router: 1, Term: 2, Link: link, LinkName: "e0", Final: true})
+	k.Want(actions.Wanted{Router: 1, Term: 2, Final: true})
 	stop()
 	if _, there := present(t, link, "192.0.2.1/32"); there {
 		t.Error("Run ended with a wish not carried out")
@@ -249,9 +248,9 @@ func TestThousandAddresses(t *testing.T) {
 		for term, want := range []bool{true, false} {
 			began := time.Now()
 			for i := range 1000 {
-				w := actions.Wanted{Router: actions.RouterID(i), Term: uint64(term), Link: link, LinkName: "e0"}
+				w := actions.Wanted{Router: actions.RouterID(i), Term: uint64(term)}
 				if want {
-					w.Addresses = prefixes(fmt.Sprintf(family, i/250, i%250+1))
+					w.Active, w.Addresses = true, places(link, "e0", fmt.Sprintf(family, i/250, i%250+1))
 				}
 				k.Want(w)
 			}

@@ -5,8 +5,11 @@ import (
 	"fmt"
 	"net/netip"
 
+	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
+
+	"github.com/backbeat-ha/backbeat/actions"
 )
 
 // mark is the IFA_PROTO value of our addresses: VRRP's IP protocol number.
@@ -26,12 +29,32 @@ const requestTimeout = 10_000_000_000 // ns
 // kernel is what the applier needs of the kernel. Tests have a pretended one.
 type kernel interface {
 	// add adds an address that must not be there (else unix.EEXIST).
-	add(link int, p netip.Prefix, own bool) error
+	add(link int, a actions.Address, h how) error
 	// remove removes an address.
 	remove(link int, p netip.Prefix) error
+	// addThing adds a route or rule that must not be there (else unix.EEXIST),
+	// removeThing removes one.
+	addThing(t thing) error
+	removeThing(t thing) error
 	// up tells whether the link exists and is administratively up.
 	up(link int) bool
 }
+
+// how says what an address is for.
+type how struct {
+	// own: it is the interface's own; mac: it goes on a macvlan.
+	own, mac bool
+}
+
+// Metrics of the connected routes of addresses on a macvlan, beside the parent's
+// (IPv6 256, IPv4 0). IPv6 hosts on the link are reached by the macvlan, so that
+// solicitations carry the virtual MAC (RFC 9568 8.2.2); source addresses are not
+// concerned, since ours are deprecated. For IPv4 the parent goes first, or the
+// host's own connections would come from the virtual address.
+const (
+	macMetric6 = 128
+	macMetric4 = 1024
+)
 
 // place is where an address is, as the kernel tells addresses apart: on a link,
 // by address and prefix length for IPv4, by address alone for IPv6.
@@ -52,6 +75,8 @@ type rtnl struct {
 	sockets map[int]*nl.SocketHandle
 	// promoted are the links on which promote_secondaries is on for sure.
 	promoted map[int]bool
+	// handle is for routes and rules.
+	handle *netlink.Handle
 }
 
 func dialKernel() (*rtnl, error) {
@@ -68,6 +93,14 @@ func dialKernel() (*rtnl, error) {
 		r.close()
 		return nil, fmt.Errorf("setting up the netlink socket for addresses: %w", err)
 	}
+	if r.handle, err = netlink.NewHandle(unix.NETLINK_ROUTE); err != nil {
+		r.close()
+		return nil, fmt.Errorf("opening a netlink socket for routes: %w", err)
+	}
+	if err := r.handle.SetSocketTimeout(requestTimeout); err != nil {
+		r.close()
+		return nil, fmt.Errorf("setting up the netlink socket for routes: %w", err)
+	}
 	// The kernel's own words for a refusal; kernels before 4.12 have none.
 	_ = s.SetExtAck(true)
 	return r, nil
@@ -77,6 +110,9 @@ func (r *rtnl) close() {
 	for _, s := range r.sockets {
 		s.Close()
 	}
+	if r.handle != nil {
+		r.handle.Close()
+	}
 }
 
 func (r *rtnl) request(kind, flags int) *nl.NetlinkRequest {
@@ -85,17 +121,36 @@ func (r *rtnl) request(kind, flags int) *nl.NetlinkRequest {
 	return req
 }
 
-func (r *rtnl) add(link int, p netip.Prefix, own bool) error {
+func (r *rtnl) add(link int, a actions.Address, h how) error {
+	p := a.Prefix
 	req := r.request(unix.RTM_NEWADDR, unix.NLM_F_CREATE|unix.NLM_F_EXCL|unix.NLM_F_ACK)
-	addAddress(req, link, p)
+	addAddress(req, link, p, a.Scope)
 	req.AddData(nl.NewRtAttr(ifaProto, []byte{mark}))
-	if p.Addr().Is6() {
-		flags := uint32(unix.IFA_F_NODAD)
-		if p.Bits() == 128 {
-			flags |= unix.IFA_F_NOPREFIXROUTE
+	if a.Label != "" {
+		req.AddData(nl.NewRtAttr(unix.IFA_LABEL, nl.ZeroTerminated(a.Label)))
+	}
+	if a.Broadcast.IsValid() {
+		req.AddData(nl.NewRtAttr(unix.IFA_BROADCAST, a.Broadcast.AsSlice()))
+	}
+	if h.mac && p.Bits() < p.Addr().BitLen() {
+		metric := uint32(macMetric4)
+		if p.Addr().Is6() {
+			metric = macMetric6
 		}
+		req.AddData(nl.NewRtAttr(unix.IFA_RT_PRIORITY, nl.Uint32Attr(metric)))
+	}
+	flags := uint32(0)
+	if a.NoPrefixRoute || p.Addr().Is6() && p.Bits() == 128 {
+		flags |= unix.IFA_F_NOPREFIXROUTE
+	}
+	if p.Addr().Is6() {
+		flags |= unix.IFA_F_NODAD
+	}
+	if flags != 0 {
 		req.AddData(nl.NewRtAttr(unix.IFA_FLAGS, nl.Uint32Attr(flags)))
-		if !own {
+	}
+	if p.Addr().Is6() {
+		if !h.own {
 			life := nl.IfaCacheInfo{IfaCacheinfo: unix.IfaCacheinfo{Valid: lifetimeForever, Prefered: 0}}
 			req.AddData(nl.NewRtAttr(unix.IFA_CACHEINFO, life.Serialize()))
 		}
@@ -109,7 +164,7 @@ func (r *rtnl) remove(link int, p netip.Prefix) error {
 		r.promote(link)
 	}
 	req := r.request(unix.RTM_DELADDR, unix.NLM_F_ACK)
-	addAddress(req, link, p)
+	addAddress(req, link, p, 0)
 	_, err := req.Execute(unix.NETLINK_ROUTE, 0)
 	return err
 }
@@ -135,7 +190,7 @@ func (r *rtnl) promote(link int) {
 	r.promoted[link] = err == nil
 }
 
-func addAddress(req *nl.NetlinkRequest, link int, p netip.Prefix) {
+func addAddress(req *nl.NetlinkRequest, link int, p netip.Prefix, scope uint8) {
 	family := unix.AF_INET
 	if p.Addr().Is6() {
 		family = unix.AF_INET6
@@ -143,6 +198,7 @@ func addAddress(req *nl.NetlinkRequest, link int, p netip.Prefix) {
 	msg := nl.NewIfAddrmsg(family)
 	msg.Index = uint32(link)
 	msg.Prefixlen = uint8(p.Bits())
+	msg.Scope = scope
 	req.AddData(msg)
 	ip := p.Addr().AsSlice()
 	req.AddData(nl.NewRtAttr(unix.IFA_LOCAL, ip))

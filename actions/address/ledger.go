@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -22,6 +23,9 @@ import (
 // took it from us, gone when it is removed or turned out to be somebody else's.
 // A crash between try and have leaves it open whose the address is; the sweep
 // then asks for our mark on it (IFA_PROTO) and otherwise leaves it alone.
+// What is no address (macvlans, settings of their parents, routes, rules) is a
+// fact: a text in place of ADDRESS/LENGTH, with "fact:" before it, escaped as in
+// a URL, IFINDEX 0 and INTERFACE "-".
 // BOOT and NETNS say in which boot and network namespace that was: in any other
 // one the addresses do not exist. Lines that say nothing any more are dropped
 // by writing the file anew, which is atomic. No fsync: what the ledger speaks of
@@ -57,6 +61,7 @@ type ledger struct {
 	path    string
 	scope   string // "BOOT NETNS"
 	entries map[place]entry
+	facts   map[string]bool // and whether it is sure
 	file    *os.File
 	lines   int // in the file
 	buffer  bytes.Buffer
@@ -68,7 +73,7 @@ type ledger struct {
 }
 
 func newLedger(path string) *ledger {
-	return &ledger{path: path, entries: make(map[place]entry)}
+	return &ledger{path: path, entries: make(map[place]entry), facts: make(map[string]bool)}
 }
 
 // try says that an address is about to be added.
@@ -94,6 +99,41 @@ func (l *ledger) gone(at place) {
 		delete(l.entries, at)
 		l.line(wordGone, at, e)
 	}
+}
+
+// fact says that something else than an address is about to be made, or, if
+// sure, has been.
+func (l *ledger) fact(text string, sure bool) {
+	if was, known := l.facts[text]; known && (was || !sure) {
+		return
+	}
+	l.facts[text] = sure
+	word := wordTry
+	if sure {
+		word = wordHave
+	}
+	l.factLine(word, text)
+}
+
+// noFact says that it is not ours, or not there, any more.
+func (l *ledger) noFact(text string) {
+	if _, known := l.facts[text]; known {
+		delete(l.facts, text)
+		l.factLine(wordGone, text)
+	}
+}
+
+// sure tells whether a fact is one.
+func (l *ledger) sure(text string) bool { return l.facts[text] }
+
+const factMark = "fact:"
+
+func (l *ledger) factLine(word, text string) {
+	if l.path == "" {
+		return
+	}
+	fmt.Fprintf(&l.buffer, "%s %s %d 0 %s%s -\n", word, l.scope, os.Getpid(), factMark, url.QueryEscape(text))
+	l.lines++
 }
 
 // ours tells whether the ledger is sure that an address is ours.
@@ -126,7 +166,7 @@ func (l *ledger) flush() error {
 		return nil
 	}
 	var err error
-	if l.failed != nil || l.file == nil || l.lines > 2*len(l.entries)+spareLines {
+	if l.failed != nil || l.file == nil || l.lines > 2*(len(l.entries)+len(l.facts))+spareLines {
 		err = l.rewrite()
 	} else {
 		_, err = l.file.Write(l.buffer.Bytes())
@@ -254,6 +294,13 @@ func (l *ledger) rewrite() error {
 	for at, e := range l.entries {
 		l.line(e.word(), at, e)
 	}
+	for text, sure := range l.facts {
+		word := wordTry
+		if sure {
+			word = wordHave
+		}
+		l.factLine(word, text)
+	}
 	_, err = f.Write(l.buffer.Bytes())
 	l.buffer.Reset()
 	if err == nil {
@@ -275,6 +322,16 @@ func (l *ledger) parse(text string) {
 		l.damaged++ // cut off in the middle of a write
 	}
 	for _, line := range lines[:len(lines)-1] {
+		if word, scope, text, ok := parseFact(line); ok {
+			switch {
+			case scope != l.scope:
+			case word == wordGone:
+				delete(l.facts, text)
+			default:
+				l.facts[text] = word == wordHave
+			}
+			continue
+		}
 		word, scope, at, e, ok := parseLine(line)
 		switch {
 		case !ok:
@@ -287,6 +344,16 @@ func (l *ledger) parse(text string) {
 			l.entries[at] = e
 		}
 	}
+}
+
+// parseFact reads a line that is not about an address.
+func parseFact(line string) (word, scope, text string, ok bool) {
+	f := strings.Split(line, " ")
+	if len(f) != 7 || !strings.HasPrefix(f[5], factMark) || f[0] != wordTry && f[0] != wordHave && f[0] != wordGone {
+		return word, scope, text, false
+	}
+	text, err := url.QueryUnescape(strings.TrimPrefix(f[5], factMark))
+	return f[0], f[1] + " " + f[2], text, err == nil
 }
 
 func parseLine(line string) (word, scope string, at place, e entry, ok bool) {

@@ -36,11 +36,11 @@ func TestSweepAfterACrash(t *testing.T) {
 	posted := make(chan any, 100)
 	k := New(Options{Ledger: path, Post: func(v any) { posted <- v }})
 	stop := run(t, k)
-	k.Want(actions.Wanted{Router: 1, Term: 1, Link: link, LinkName: "e0", Addresses: prefixes("192.0.2.1/24", "2001:db8::1/64", "192.0.2.9/24")})
-	k.Want(actions.Wanted{Router: 2, Term: 1, Link: link, LinkName: "e0", Addresses: prefixes("192.0.2.2/24")})
+	k.Want(actions.Wanted{Router: 1, Term: 1, Active: true, Addresses: places(link, "e0", "192.0.2.1/24", "2001:db8::1/64", "192.0.2.9/24")})
+	k.Want(actions.Wanted{Router: 2, Term: 1, Active: true, Addresses: places(link, "e0", "192.0.2.2/24")})
 	applied(t, posted, 1, 1)
 	applied(t, posted, 2, 1)
-	k.Want(actions.Wanted{Router: 2, Term: 2, Link: link, LinkName: "e0"})
+	k.Want(actions.Wanted{Router: 2, Term: 2})
 	applied(t, posted, 2, 2)
 	stop() // the addresses stay: for the kernel this is a crash
 	if _, there := present(t, link, "192.0.2.1/24"); !there {
@@ -84,11 +84,11 @@ func TestLedgerRecognisesOursWithoutSweep(t *testing.T) {
 		t.Fatal(err)
 	}
 	k, posted := start(t, path, nil)
-	k.Want(actions.Wanted{Router: 1, Term: 1, Link: link, LinkName: "e0", Addresses: prefixes("192.0.2.1/24")})
+	k.Want(actions.Wanted{Router: 1, Term: 1, Active: true, Addresses: places(link, "e0", "192.0.2.1/24")})
 	if a := applied(t, posted, 1, 1); a.Note != "" || a.Err != "" {
 		t.Errorf("answer %+v", a)
 	}
-	k.Want(actions.Wanted{Router: 1, Term: 2, Link: link, LinkName: "e0"})
+	k.Want(actions.Wanted{Router: 1, Term: 2})
 	applied(t, posted, 1, 2)
 	if _, there := present(t, link, "192.0.2.1/24"); there {
 		t.Error("an address of ours stayed")
@@ -134,7 +134,7 @@ func TestSweepTakesOnlyWhatIsSurelyOurs(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer kern.close()
-	if err := kern.add(link, prefixes("192.0.2.5/24")[0], false); err != nil {
+	if err := kern.add(link, actions.Address{Prefix: prefixes("192.0.2.5/24")[0]}, how{}); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(path, fmt.Appendf(nil, "try %s 1 %d 192.0.2.5/24 e0\n", here, link), 0o600); err != nil {
@@ -208,7 +208,7 @@ func TestLedgerIsRefusedWhereOthersCouldForgeIt(t *testing.T) {
 			// The address comes all the same, and the trouble is told.
 			link := veth(t, "e0")
 			k, posted := start(t, path, nil)
-			k.Want(actions.Wanted{Router: 1, Term: 1, Link: link, LinkName: "e0", Addresses: prefixes("192.0.2.1/32")})
+			k.Want(actions.Wanted{Router: 1, Term: 1, Active: true, Addresses: places(link, "e0", "192.0.2.1/32")})
 			a := applied(t, posted, 1, 1)
 			if a.Err != "" || !strings.Contains(a.Note, c.want) || !strings.Contains(a.Note, "ledger") {
 				t.Errorf("answer %+v", a)

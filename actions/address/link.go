@@ -13,6 +13,8 @@ type watchedLink struct {
 	level actions.LinkChanged
 	// reported: level has been sent at least once.
 	reported bool
+	// failovers counts notices that the link wants its neighbours told anew.
+	failovers uint64
 	// stale: the addresses may have changed since they were listed; nextList is
 	// when they may be listed again.
 	stale    bool
@@ -49,7 +51,7 @@ func (m *monitor) lookAt(name string, w *watchedLink) error {
 	if err != nil {
 		return err
 	}
-	level := actions.LinkChanged{Name: name, Index: l.index, MAC: l.mac, MTU: l.mtu}
+	level := actions.LinkChanged{Name: name, Index: l.index, MAC: l.mac, MTU: l.mtu, Failovers: w.failovers}
 	if l.index == 0 {
 		level.Detail = "does not exist"
 		w.stale = false
@@ -111,5 +113,5 @@ func (m *monitor) report(w *watchedLink, level actions.LinkChanged) {
 
 func sameLevel(a, b *actions.LinkChanged) bool {
 	return a.Name == b.Name && a.Index == b.Index && a.Up == b.Up && a.Detail == b.Detail &&
-		a.MAC == b.MAC && a.MTU == b.MTU && slices.Equal(a.Addresses, b.Addresses)
+		a.MAC == b.MAC && a.MTU == b.MTU && a.Failovers == b.Failovers && slices.Equal(a.Addresses, b.Addresses)
 }

@@ -81,6 +81,18 @@ type linkMessage struct {
 	mac       [6]byte
 	mtu       int
 	operstate uint8
+	event     uint32 // IFLA_EVENT: why this notice came, 0 if it does not say
+}
+
+// Values of IFLA_EVENT (linux/if_link.h, since 4.12).
+const (
+	eventBondingFailover = 3
+	eventNotifyPeers     = 4
+)
+
+// movedNeighbours: the link asks for its neighbours to be told where it is.
+func (m linkMessage) movedNeighbours() bool {
+	return m.event == eventBondingFailover || m.event == eventNotifyPeers
 }
 
 // Operational states of RFC 2863 (linux/if.h, IF_OPER_*).
@@ -113,6 +125,8 @@ func parseLink(b []byte) (linkMessage, error) {
 			m.mtu = int(attrs.Uint32())
 		case unix.IFLA_OPERSTATE:
 			m.operstate = attrs.Uint8()
+		case unix.IFLA_EVENT:
+			m.event = attrs.Uint32()
 		}
 	}
 	if err := attrs.Err(); err != nil {

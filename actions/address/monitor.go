@@ -224,10 +224,16 @@ func (m *monitor) linkNotice(msg netlink.Message) error {
 	}
 	for name, w := range m.watched {
 		if name == l.name || w.level.Index == l.index {
+			if l.movedNeighbours() && w.level.Index == l.index {
+				w.failovers++
+			}
 			if err := m.lookAt(name, w); err != nil {
 				return err
 			}
 		}
+	}
+	if msg.Header.Type == unix.RTM_DELLINK {
+		m.keeper.linkGone(l.index)
 	}
 	if msg.Header.Type == unix.RTM_NEWLINK && l.flags&unix.IFF_UP != 0 {
 		m.keeper.linkUp(l.index)

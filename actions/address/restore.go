@@ -40,6 +40,12 @@ func (b *backoff) delay(now time.Time) time.Duration {
 	return b.pause
 }
 
+// held reports whether a further attempt is to wait.
+func (b *backoff) held(now time.Time) bool {
+	n := len(b.done)
+	return n > 0 && b.delay(now) > now.Sub(b.done[n-1])
+}
+
 // did records a restoration, or the attempt of one.
 func (b *backoff) did(now time.Time) {
 	if len(b.done) == freeRestorations {
@@ -78,6 +84,7 @@ func (a *applier) revive(link int) {
 			a.putBack(h, loss{at, "the kernel (the link was down)", a.now()})
 		}
 	}
+	a.verifyThings("the kernel (the link was down)")
 }
 
 // restoreDue puts back what has waited long enough.
@@ -98,6 +105,9 @@ func (a *applier) restoreDue() {
 func (a *applier) untilNext() time.Duration {
 	wait := farAway
 	now := a.now()
+	if len(a.things) > 0 || len(a.macOf) > 0 || a.refusing {
+		wait = verifyEvery
+	}
 	for _, p := range a.waiting {
 		wait = min(wait, max(0, p.due.Sub(now)))
 	}
@@ -114,23 +124,23 @@ func (a *applier) putBack(h *holding, l loss) {
 	}
 	if h.foreign && !h.own || !a.ledger.ours(l.place) && !h.foreign {
 		// What we add is ours from now on, also where it was not before.
-		a.ledger.try(l.place, h.prefix, h.linkName)
+		a.ledger.try(l.place, h.Prefix, h.name)
 		_ = a.ledger.flush() // said with the next Applied; it must not keep the address away
 	}
 	was := h.troubled
-	err := a.kernel.add(l.place.link, h.prefix, h.own)
+	err := a.kernel.add(l.place.link, h.Address, how{own: h.own, mac: h.mac})
 	if errors.Is(err, unix.EEXIST) {
 		a.stillThere(h, l.place)
 		return
 	}
 	now := a.now()
 	h.backoff.did(now)
-	r := actions.Restored{Router: h.router, Address: h.prefix, Culprit: l.culprit, Took: now.Sub(l.at)}
+	r := actions.Restored{Router: h.router, Address: h.Prefix, Culprit: l.culprit, Took: now.Sub(l.at)}
 	if err != nil {
 		h.present, h.troubled = false, true
 		again := max(h.backoff.delay(now), minPause)
 		a.waiting[l.place] = pause{l, now.Add(again)}
-		r.Err = "adding " + h.prefix.String() + ": " + explain(err, h.linkName)
+		r.Err = "adding " + h.Prefix.String() + ": " + explain(err, h.name)
 		if was {
 			return // said already
 		}
@@ -142,6 +152,9 @@ func (a *applier) putBack(h *holding, l loss) {
 		}
 	}
 	a.keeper.options.Post(r)
+	if len(a.things) > 0 {
+		a.verifyThings("the kernel (it went with " + h.Prefix.String() + ")")
+	}
 }
 
 // stillThere settles a loss that was none: the notice was old, or somebody has

@@ -20,7 +20,7 @@ const soon = time.Second
 func TestWhatOthersRemoveIsPutBack(t *testing.T) {
 	link := veth(t, "e0")
 	k, posted := start(t, ledgerPath(t), nil)
-	k.Want(actions.Wanted{Router: 3, Term: 1, Link: link, LinkName: "e0", Addresses: prefixes("192.0.2.1/24", "2001:db8::1/64")})
+	k.Want(actions.Wanted{Router: 3, Term: 1, Active: true, Addresses: places(link, "e0", "192.0.2.1/24", "2001:db8::1/64")})
 	applied(t, posted, 3, 1)
 	for _, c := range []struct{ address, culprit string }{
 		// ip has often ended before we can ask for its name.
@@ -53,7 +53,7 @@ func TestWhatOthersRemoveIsPutBack(t *testing.T) {
 func TestCulpritIsNamed(t *testing.T) {
 	link := veth(t, "e0")
 	k, posted := start(t, "", nil)
-	k.Want(actions.Wanted{Router: 3, Term: 1, Link: link, LinkName: "e0", Addresses: prefixes("192.0.2.1/24")})
+	k.Want(actions.Wanted{Router: 3, Term: 1, Active: true, Addresses: places(link, "e0", "192.0.2.1/24")})
 	applied(t, posted, 3, 1)
 	other, err := dialKernel()
 	if err != nil {
@@ -85,7 +85,7 @@ func TestFlushIsRepaired(t *testing.T) {
 	link := veth(t, "e0")
 	k, posted := start(t, ledgerPath(t), nil)
 	all := prefixes("192.0.2.1/32", "192.0.2.2/32", "198.51.100.1/24", "198.51.100.2/24", "2001:db8::1/128", "fe80::100/64")
-	k.Want(actions.Wanted{Router: 3, Term: 1, Link: link, LinkName: "e0", Addresses: all})
+	k.Want(actions.Wanted{Router: 3, Term: 1, Active: true, Addresses: placed(link, "e0", all)})
 	applied(t, posted, 3, 1)
 	// ip flushes in rounds, so that what is back already goes again; it may give
 	// up after ten, which is its right.
@@ -114,12 +114,12 @@ func TestRemovingThePrimaryTakesNobodyAlong(t *testing.T) {
 	const knob = "/proc/sys/net/ipv4/conf/e0/promote_secondaries"
 	must(t, os.WriteFile(knob, []byte("0"), 0))
 	k, posted := start(t, ledgerPath(t), nil)
-	k.Want(actions.Wanted{Router: 1, Term: 1, Link: link, LinkName: "e0", Addresses: prefixes("192.0.2.1/24")})
+	k.Want(actions.Wanted{Router: 1, Term: 1, Active: true, Addresses: places(link, "e0", "192.0.2.1/24")})
 	applied(t, posted, 1, 1)
-	k.Want(actions.Wanted{Router: 2, Term: 1, Link: link, LinkName: "e0", Addresses: prefixes("192.0.2.2/24")})
+	k.Want(actions.Wanted{Router: 2, Term: 1, Active: true, Addresses: places(link, "e0", "192.0.2.2/24")})
 	applied(t, posted, 2, 1)
 	lab.IP(t, "addr", "add", "192.0.2.3/24", "dev", "e0")
-	k.Want(actions.Wanted{Router: 1, Term: 2, Link: link, LinkName: "e0"})
+	k.Want(actions.Wanted{Router: 1, Term: 2})
 	if a := applied(t, posted, 1, 2); a.Err != "" {
 		t.Errorf("answer %+v", a)
 	}
@@ -142,7 +142,7 @@ func TestLinkDownIsNotFought(t *testing.T) {
 	link := veth(t, "e0")
 	k, posted := start(t, ledgerPath(t), nil)
 	k.Watch([]string{"e0"})
-	k.Want(actions.Wanted{Router: 1, Term: 1, Link: link, LinkName: "e0", Addresses: prefixes("192.0.2.1/32", "2001:db8::1/64")})
+	k.Want(actions.Wanted{Router: 1, Term: 1, Active: true, Addresses: places(link, "e0", "192.0.2.1/32", "2001:db8::1/64")})
 	applied(t, posted, 1, 1)
 	lab.IP(t, "link", "set", "e0", "down") // removes the IPv6 address
 	next(t, posted, "down, the address gone", func(l actions.LinkChanged) bool { return !l.Up && len(l.Addresses) == 1 })
@@ -182,7 +182,7 @@ func TestOverrunLeadsToComparison(t *testing.T) {
 	}})
 	k.readBuffer = 1
 	run(t, k)
-	k.Want(actions.Wanted{Router: 1, Term: 1, Link: link, LinkName: "e0", Addresses: prefixes("192.0.2.1/32", "2001:db8::1/128")})
+	k.Want(actions.Wanted{Router: 1, Term: 1, Active: true, Addresses: places(link, "e0", "192.0.2.1/32", "2001:db8::1/128")})
 	applied(t, posted, 1, 1)
 	k.Watch([]string{"e0"})
 	<-held
@@ -215,7 +215,7 @@ func TestPeriodicComparison(t *testing.T) {
 	k, posted := start(t, "", func(k *Keeper) { k.resyncEvery = 20 * time.Millisecond })
 	// An address that could not be added is added as soon as it can be.
 	lab.IP(t, "link", "set", "e0", "mtu", "1000") // no IPv6 below 1280
-	k.Want(actions.Wanted{Router: 1, Term: 1, Link: link, LinkName: "e0", Addresses: prefixes("2001:db8::1/128")})
+	k.Want(actions.Wanted{Router: 1, Term: 1, Active: true, Addresses: places(link, "e0", "2001:db8::1/128")})
 	if a := applied(t, posted, 1, 1); a.Err == "" {
 		t.Fatalf("answer %+v", a)
 	}

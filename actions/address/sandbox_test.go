@@ -69,13 +69,25 @@ func prefixes(list ...string) []netip.Prefix {
 	return out
 }
 
-// patience bounds every wait of a test.
-const patience = 10 * time.Second
+// places are wishes for prefixes on one link.
+func places(link int, name string, list ...string) []actions.Place {
+	return placed(link, name, prefixes(list...))
+}
+
+func placed(link int, name string, list []netip.Prefix) (out []actions.Place) {
+	for _, p := range list {
+		out = append(out, actions.Place{Address: actions.Address{Prefix: p}, Link: link, LinkName: name})
+	}
+	return out
+}
+
+// longest bounds every wait of a test.
+const longest = 10 * time.Second
 
 // next returns the first posted T that fits.
 func next[T any](t *testing.T, posted <-chan any, what string, fits func(T) bool) T {
 	t.Helper()
-	timeout := time.After(patience)
+	timeout := time.After(longest)
 	for {
 		select {
 		case v := <-posted:
@@ -83,7 +95,7 @@ func next[T any](t *testing.T, posted <-chan any, what string, fits func(T) bool
 				return v
 			}
 		case <-timeout:
-			t.Fatalf("waited %s for %s", patience, what)
+			t.Fatalf("waited %s for %s", longest, what)
 		}
 	}
 }

@@ -193,7 +193,7 @@ func (s *service) build(ctx context.Context, cfg *daemon.Config, past []daemon.T
 	s.keeper = address.New(address.Options{Ledger: filepath.Join(s.opt.runtimeDir, "addresses"), Post: post})
 	left, err := s.keeper.Sweep(ctx)
 	for _, l := range left {
-		s.log(slog.LevelWarn, fmt.Sprintf("removed %s from %s, which an earlier backbeat (pid %d) had left behind", l.Address, l.LinkName, l.PID))
+		s.log(slog.LevelWarn, fmt.Sprintf("removed %s, which an earlier backbeat%s had left behind", l, pidText(l.PID)))
 	}
 	if err != nil {
 		s.log(slog.LevelError, "look for addresses left behind: "+err.Error())
@@ -259,6 +259,14 @@ func (s *service) reloads(ctx context.Context, hup <-chan struct{}) {
 			s.reloader.reload(ctx) // it has logged what came of it
 		}
 	}
+}
+
+// pidText is " (pid 812)", or nothing where it is not known.
+func pidText(pid int) string {
+	if pid == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" (pid %d)", pid)
 }
 
 func sigName(sig os.Signal) string {
