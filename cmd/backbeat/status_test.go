@@ -21,6 +21,7 @@ func activeRouter() daemon.RouterStatus {
 	return daemon.RouterStatus{
 		Name: "web", Interface: "eth0", VRID: 61, Family: "ipv4", State: "active", Since: noon().Add(-2*time.Hour - 5*time.Minute),
 		Cause: "no-response", Reason: "no Active heard for 3.414 s since startup (Active_Down_Interval 3.414 s)", Term: 2,
+		Version: 3, Mode: "multicast", MulticastGroup: "224.0.0.18", AcceptMode: true,
 		Priority: 150, EffectivePriority: 150, Preempt: true, Checksum: "auto", ChecksumSent: "rfc5798", PrimaryIPAddr: "192.168.122.11",
 		Active:                &daemon.ActiveStatus{Self: true, Address: "192.168.122.11", Priority: 150, Interval: 1},
 		AdvertisementInterval: 1, ActiveAdverInterval: 1, SkewTime: 0.4140625, ActiveDownInterval: 3.4140625,
@@ -39,6 +40,12 @@ func backupRouter() daemon.RouterStatus {
 	return daemon.RouterStatus{
 		Name: "mail", Interface: "eth0", VRID: 62, Family: "ipv4", State: "backup", Since: noon().Add(-40 * time.Second),
 		Cause: "startup", Reason: "started; listening for an Active for 3.414 s", Term: 1,
+		Version: 3, Mode: "unicast", UnicastPeers: []string{"192.168.122.12"}, AcceptMode: true, SyncGroup: "pair",
+		Peers: []daemon.PeerStatus{
+			{Address: "192.168.122.12", Version: 3, Priority: 100, Interval: 0.05, Mode: "unicast", AddressCount: 4, SameAddresses: true, Believed: 800, HeardAgo: 0.031},
+			{Address: "192.168.122.13", Version: 2, Priority: 100, Interval: 1, Mode: "multicast", AddressCount: 4, Refused: 5, RefusedAs: "version-errors", HeardAgo: 2},
+			{Address: "192.168.122.14", Version: 3, Priority: 90, Interval: 1, Mode: "unicast", AddressCount: 2, Believed: 5, ForeignGroup: true, HeardAgo: 61},
+		},
 		Priority: 150, EffectivePriority: 30, Preempt: true, PreemptDelay: 30, PreemptIn: ptr(12.3), Checksum: "rfc9568", ChecksumSent: "rfc9568",
 		PrimaryIPAddr:         "192.168.122.11",
 		Active:                &daemon.ActiveStatus{Address: "192.168.122.12", Priority: 100, Interval: 0.05, Checksum: "rfc5798", HeardAgo: 0.031},
@@ -54,6 +61,8 @@ func troubledRouter() daemon.RouterStatus {
 	return daemon.RouterStatus{
 		Name: "voip", Interface: "eth1", VRID: 63, Family: "ipv6", State: "initialize", Fault: "interface-down", FaultDetail: "interface eth1 has no carrier",
 		Since: noon().Add(-3 * 24 * time.Hour), Cause: "interface-down", Reason: "the interface is down (no carrier)", Term: 9,
+		Version: 3, Mode: "multicast", MulticastGroup: "ff02::12", VirtualMAC: "00:00:5e:00:02:3f", RouterAdvertisements: true,
+		Routes: []string{"default via 2001:db8::1 dev eth1"}, Rules: []string{"77: from 2001:db8::/32 lookup 100"},
 		Priority: 255, EffectivePriority: 255, IsOwner: true, Checksum: "auto", ChecksumSent: "rfc5798",
 		AdvertisementInterval: 0.02, ActiveAdverInterval: 0.02, SkewTime: 0.000078125, ActiveDownInterval: 0.060078125,
 		Addresses: []daemon.AddressStatus{{Address: "fe80::63/64", Advertised: true, Wanted: true}},

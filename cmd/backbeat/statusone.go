@@ -113,7 +113,7 @@ func (p *statusPrinter) peerLines(r *daemon.RouterStatus) (out []string) {
 	for i := range r.Peers {
 		v := &r.Peers[i]
 		s := fmt.Sprintf("%s: VRRPv%d, priority %d, every %s, %s, heard %s", clean(v.Address), v.Version, v.Priority, took(v.Interval),
-			plural(v.AddressCount, "address"), ago(v.HeardAgo))
+			addressCount(v.AddressCount), ago(v.HeardAgo))
 		switch {
 		case v.RefusedAs != "" && v.HeardAgo <= recent:
 			s = p.red(s + "; not believed: " + clean(v.RefusedAs))
@@ -316,4 +316,11 @@ func (p *statusPrinter) linkLines(r *daemon.RouterStatus) (out []string) {
 		}
 	}
 	return out
+}
+
+func addressCount(n int) string {
+	if n == 1 {
+		return "1 address"
+	}
+	return fmt.Sprintf("%d addresses", n)
 }
