@@ -3,7 +3,6 @@ package daemon
 import (
 	"fmt"
 	"log/slog"
-	"slices"
 	"time"
 
 	"github.com/backbeat-ha/backbeat/vrrp"
@@ -79,6 +78,11 @@ func (l *Loop) decide(now time.Duration) {
 }
 
 func (l *Loop) decideGroup(now time.Duration, g *group) {
+	for _, r := range g.members {
+		if r.toldOnce {
+			l.tellState(now, r) // a member's fault may have begun or ended
+		}
+	}
 	list := make([]vrrp.Member, len(g.members))
 	for i, r := range g.members {
 		list[i] = vrrp.Member{State: r.fsm.State(), Ready: r.fsm.Ready()}
@@ -156,18 +160,12 @@ func (g *group) faultOf(r *router) (vrrp.LinkState, bool) {
 		return vrrp.LinkState{}, false
 	}
 	for _, m := range g.members {
-		if f := m.own.Fault; m != r && f != vrrp.FaultNone && f != vrrp.FaultPending {
+		// As the member knows it: a link that it still waits for (LinkDownDelay)
+		// is none to the others either.
+		if f := m.fsm.Fault(); m != r && f != vrrp.FaultNone && f != vrrp.FaultPending && f != vrrp.FaultGroup {
 			return vrrp.LinkState{Fault: vrrp.FaultGroup,
 				Detail: fmt.Sprintf("%s: %s", m.cfg.Name, faultText(m.cfg.Interface, m.own))}, true
 		}
 	}
 	return vrrp.LinkState{}, false
-}
-
-// others are the members besides one, as they are now.
-func (g *group) others(r *router) []*router {
-	if g == nil {
-		return nil
-	}
-	return slices.DeleteFunc(slices.Clone(g.members), func(m *router) bool { return m == r })
 }

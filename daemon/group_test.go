@@ -136,6 +136,28 @@ func TestFaultOfOneMemberIsOneOfAll(t *testing.T) {
 	g.wantStates("backup", "backup")
 }
 
+// A carrier that flickers within link_down_delay is no news to the others.
+func TestGroupWaitsForAFlickeringLink(t *testing.T) {
+	routers := pair()
+	for i := range routers {
+		routers[i].Spec.LinkDownDelay = 500 * ms
+	}
+	g := &rig{t: t, now: epoch}
+	g.loop = daemon.New(grouped(routers...), g.ports())
+	g.upBoth().wait(4 * s)
+	g.apply()
+	g.post(second(func(l *actions.LinkChanged) { l.Up = false }))
+	g.wait(300 * ms)
+	g.post(second())
+	g.wait(2 * s)
+	g.wantStates("active", "active")
+	g.post(second(func(l *actions.LinkChanged) { l.Up = false }))
+	g.wait(600 * ms)
+	if in := g.status("inside").Routers[0]; !in.Yielding || in.Fault != "sync-group" {
+		t.Errorf("inside after the delay: %s, yielding %t, fault %q", in.State, in.Yielding, in.Fault)
+	}
+}
+
 // A link that has been away elects anew, and the group with it: the member
 // whose link stayed says goodbye, so that a peer takes over after a skew.
 func TestGroupAfterAShortFault(t *testing.T) {

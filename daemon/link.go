@@ -277,13 +277,11 @@ func (l *Loop) retry(now time.Duration) {
 // others in its sync group as well.
 func (l *Loop) evaluate(now time.Duration, r *router) {
 	own := r.link.stateFor(r)
-	before := r.own.Fault
+	changed := own.Fault != r.own.Fault
 	r.own = own
 	l.tellState(now, r)
-	if own.Fault != before {
-		for _, m := range r.group.others(r) {
-			l.tellState(now, m)
-		}
+	if changed {
+		r.group.changed(l)
 	}
 }
 

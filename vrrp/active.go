@@ -122,7 +122,9 @@ func (r *Router) activeTimeout(now time.Duration, fx []Effect) []Effect {
 			why.Cause = CauseYielded
 		}
 		if why = r.evidence(now, why); !r.stopped && r.fault == FaultNone {
-			return r.enterBackup(now, now, why, fx) // the reason has gone, but so has the role
+			// The reason has gone, but so has the role: the successor is our Active.
+			r.activeInterval, r.following = r.heard.Interval, true
+			return r.enterBackup(now, now, why, fx)
 		}
 		return r.leave(now, why, fx)
 	}
@@ -176,10 +178,10 @@ func (r *Router) onShutdown(now time.Duration, e Shutdown, fx []Effect) []Effect
 
 // yield says goodbye and keeps the addresses until a successor is heard.
 func (r *Router) yield(now time.Duration, why Reason, fx []Effect) []Effect {
-	r.leaving = why
 	if r.yielding {
 		return fx
 	}
+	r.leaving = why
 	fx = r.send(now, PriorityStop, fx)
 	r.yielding = true
 	r.disarm(timerAdver, timerListen)
@@ -219,6 +221,9 @@ func (r *Router) leave(now time.Duration, why Reason, fx []Effect) []Effect {
 	wasActive := r.state == Active
 	fx = r.become(now, Initialize, why, fx)
 	r.yielding, r.ready = false, false
+	if r.timers[timerLink] != Never { // not waited for any longer
+		r.fault, r.detail = r.lost.Fault, r.lost.Detail
+	}
 	for t := range r.timers {
 		r.timers[t] = Never
 	}

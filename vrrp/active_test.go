@@ -39,8 +39,14 @@ func TestA2_EqualPriorityLowerAddress(t *testing.T) {
 func TestA3_EqualPriorityHigherAddress(t *testing.T) {
 	bothFamilies(t, func(t *testing.T, spec makeSpec) {
 		g := promoted(t, spec())
-		g.want(g.recv(g.peer(), 100, 400*ms), "tell interval-mismatch; active>backup higher-address; release")
+		g.want(g.recv(g.peer(), 100, 400*ms), "tell interval-mismatch; send 100; active>backup higher-address; release")
 		g.took(g.until(vrrp.Active), 1443750*time.Microsecond)
+
+		g = promoted(t, spec(noFarewell)) // to the letter
+		g.want(g.recv(g.peer(), 100, s), "active>backup higher-address; release")
+		if fx := g.wait(3 * s); len(fx) != 0 {
+			t.Errorf("not silent: %s", brief(plain(fx)))
+		}
 	})
 }
 
@@ -48,7 +54,7 @@ func TestA3_EqualPriorityHigherAddress(t *testing.T) {
 func TestA4_HigherPriorityLowerAddress(t *testing.T) {
 	bothFamilies(t, func(t *testing.T, spec makeSpec) {
 		g := promoted(t, spec())
-		g.want(g.recv(g.low(), 101, s), "active>backup higher-priority; release")
+		g.want(g.recv(g.low(), 101, s), "send 100; active>backup higher-priority; release")
 	})
 }
 
@@ -169,7 +175,7 @@ func TestA11_FarewellBeforeRelease(t *testing.T) {
 func TestA12_PreemptModeHasNoSayInActive(t *testing.T) {
 	for _, change := range []func(*vrrp.Spec){noPreempt, holdTime(time.Minute)} {
 		g := promoted(t, spec4(change))
-		g.want(g.recv(peer4, 150, s), "active>backup higher-priority; release")
+		g.want(g.recv(peer4, 150, s), "send 100; active>backup higher-priority; release")
 	}
 }
 
@@ -177,7 +183,7 @@ func TestA12_PreemptModeHasNoSayInActive(t *testing.T) {
 func TestA13_SteppingDownSaysNothing(t *testing.T) {
 	bothFamilies(t, func(t *testing.T, spec makeSpec) {
 		for _, p := range []uint8{100, 101, 255} {
-			g := promoted(t, spec())
+			g := promoted(t, spec(noFarewell))
 			fx := g.recv(g.peer(), p, s)
 			if contains(fx, vrrp.Send) || contains(fx, vrrp.Announce) {
 				t.Errorf("sent something: %s", brief(fx))
@@ -202,7 +208,7 @@ func TestA14_EqualPrioritiesPromotedTogether(t *testing.T) {
 		t.Fatalf("promoted at %v and %v", low.now, high.now)
 	}
 	// Their first adverts cross.
-	low.want(low.recv(peer4, 100, s), "active>backup higher-address; release")
+	low.want(low.recv(peer4, 100, s), "send 100; active>backup higher-address; release")
 	high.recv(self4, 100, s)
 	high.state(vrrp.Active)
 }
@@ -319,7 +325,7 @@ func TestA17_DuplicateSource(t *testing.T) {
 func TestA18_SecondOwnerHigherAddress(t *testing.T) {
 	bothFamilies(t, func(t *testing.T, spec makeSpec) {
 		g := promoted(t, spec(priority(255)))
-		g.want(g.recv(g.peer(), 255, s), "tell owner-conflict; active>backup higher-address; release")
+		g.want(g.recv(g.peer(), 255, s), "tell owner-conflict; send 255; active>backup higher-address; release")
 		g.counts("owner-conflicts", g.r.View().Counters.OwnerConflicts, 1)
 		g.wait(s)
 		g.want(g.recv(g.peer(), 255, s), "tell owner-conflict")

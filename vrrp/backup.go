@@ -16,18 +16,20 @@ func (r *Router) onLink(now time.Duration, e LinkState, fx []Effect) []Effect {
 	switch {
 	case r.state == Initialize:
 		r.disarm(timerSettle)
-	case waits && r.timers[timerLink] == Never:
-		r.lost = e
-		r.arm(timerLink, now+r.spec.LinkDownDelay)
-		return fx
 	case waits:
+		r.lost = e
+		if r.timers[timerLink] == Never {
+			r.loseLink(now)
+		}
 		return fx
 	case e.Fault == FaultGroup && r.state == Active:
-		// Our own link works: nothing need be lost.
+		// Our own link works (again): nothing need be lost.
+		r.disarm(timerLink)
 		r.fault, r.detail = e.Fault, e.Detail
 		return r.yield(now, Reason{Cause: CauseSyncGroup, Detail: e.Detail}, fx)
 	default:
 		// The link is gone, so nothing can be said on it: no priority 0.
+		r.disarm(timerLink)
 		r.fault, r.detail = e.Fault, e.Detail
 		return r.leave(now, Reason{Cause: e.Fault.cause(), Detail: e.Detail}, fx)
 	}
@@ -35,8 +37,20 @@ func (r *Router) onLink(now time.Duration, e LinkState, fx []Effect) []Effect {
 	return fx
 }
 
+// loseLink begins the wait for a lost link. Whoever was ready is not: a group
+// must not be promoted onto a link that may be dead.
+func (r *Router) loseLink(now time.Duration) {
+	r.arm(timerLink, now+r.spec.LinkDownDelay)
+	if r.ready {
+		r.ready = false
+		r.arm(timerActiveDown, r.timers[timerLink]+1)
+	}
+}
+
 func (r *Router) linkUsable(now time.Duration, e LinkState, fx []Effect) []Effect {
 	r.fault, r.detail, r.source = FaultNone, "", e.Source
+	flapped := r.timers[timerLink] != Never
+	r.disarm(timerLink)
 	switch {
 	case r.state == Initialize && r.stopped:
 	case r.state == Initialize && r.spec.Settle > 0:
@@ -47,14 +61,11 @@ func (r *Router) linkUsable(now time.Duration, e LinkState, fx []Effect) []Effec
 		return r.startup(now, fx)
 	case r.yielding && !r.stopped:
 		return r.resume(now, fx)
-	case r.timers[timerLink] != Never:
+	case flapped && r.state == Backup:
 		// Back within the delay. What was sent meanwhile was lost, so a Backup
 		// grants one more interval, and an Active speaks at once.
-		r.disarm(timerLink)
-		if r.state == Backup {
-			r.arm(timerActiveDown, max(r.timers[timerActiveDown], now+r.activeInterval+r.skewTime()))
-			return fx
-		}
+		r.postpone(now + r.activeInterval + r.skewTime())
+	case flapped:
 		return r.onMoved(now, fx)
 	}
 	return fx
@@ -62,6 +73,7 @@ func (r *Router) linkUsable(now time.Duration, e LinkState, fx []Effect) []Effec
 
 func (r *Router) startup(now time.Duration, fx []Effect) []Effect {
 	r.started = now
+	r.disarm(timerSettle)
 	r.heard, r.resigned, r.grant, r.following = Heard{}, netip.Addr{}, 0, false
 	r.activeInterval = r.spec.Interval
 	if r.priority == PriorityOwner && !r.spec.Grouped {
@@ -76,6 +88,15 @@ func (r *Router) startup(now time.Duration, fx []Effect) []Effect {
 		return r.win(now, Reason{Cause: CauseOwnerStartup}, fx)
 	}
 	return fx
+}
+
+// postpone lets a Backup decide nothing before the instant at.
+func (r *Router) postpone(at time.Duration) {
+	for _, t := range [...]timer{timerActiveDown, timerHold} {
+		if r.timers[t] != Never {
+			r.arm(t, max(r.timers[t], at))
+		}
+	}
 }
 
 // win ends an election in our favour: Active, or ready where a Group decides.
@@ -126,9 +147,10 @@ func (r *Router) backupReceived(now time.Duration, e *Received, fx []Effect) []E
 	case a.Priority >= r.priority || !r.preempts():
 		r.disarm(timerHold)
 		r.follow(e)
-	case r.spec.PreemptDelay > 0:
+	case r.spec.PreemptDelay > 0 && !(r.ready && r.won.Cause == CausePreemptHold):
 		// A worse Active that may stay until the delay is over: it counts as
-		// heard, so that only its silence or the delay ends it.
+		// heard, so that only its silence or the delay ends it. A member whose
+		// delay is over does not begin it anew: the others' may end later.
 		if r.timers[timerHold] == Never {
 			r.arm(timerHold, now+r.spec.PreemptDelay)
 		}
@@ -150,6 +172,13 @@ func (r *Router) follow(e *Received) {
 }
 
 func (r *Router) backupTimeout(now time.Duration, fx []Effect) []Effect {
+	if back := r.timers[timerLink]; back != Never {
+		// The silence is the link's, and who is Active now cannot be heard.
+		if min(r.timers[timerActiveDown], r.timers[timerHold]) <= now {
+			r.postpone(back + 1)
+		}
+		return fx
+	}
 	if r.due(timerHold, now) {
 		r.disarm(timerHold)
 		// Our priority may have fallen meanwhile: then it is not the worse one any more.
@@ -158,10 +187,6 @@ func (r *Router) backupTimeout(now time.Duration, fx []Effect) []Effect {
 		}
 	}
 	if !r.due(timerActiveDown, now) {
-		return fx
-	}
-	if r.timers[timerLink] != Never { // the silence is the link's
-		r.arm(timerActiveDown, r.timers[timerLink]+1)
 		return fx
 	}
 	why := r.evidence(now, Reason{Cause: CauseNoResponse, Timer: r.downInterval()})

@@ -24,7 +24,7 @@ func (r *Router) onStall(now time.Duration, e Stall, fx []Effect) []Effect {
 			r.ready = false
 			r.arm(timerActiveDown, r.grant)
 		}
-		r.arm(timerActiveDown, max(r.timers[timerActiveDown], r.grant))
+		r.postpone(r.grant)
 	case r.state == Active && !r.yielding && now-r.sent >= r.downInterval() &&
 		(r.timers[timerListen] == Never || e.Late >= r.spec.Interval): // a hiccup does not prolong listening
 		r.stalled = now - r.sent
@@ -74,7 +74,9 @@ func (r *Router) setPriority(now time.Duration, p uint8, fx []Effect) []Effect {
 	r.priority = p
 	switch r.state {
 	case Backup:
-		if !r.ready {
+		if r.ready {
+			r.reconsider(now)
+		} else {
 			r.arm(timerActiveDown, max(r.timers[timerActiveDown]+r.skewTime()-before, now))
 		}
 	case Active:
@@ -86,6 +88,20 @@ func (r *Router) setPriority(now time.Duration, p uint8, fx []Effect) []Effect {
 	return fx
 }
 
+// reconsider takes back a win that rested on our rank, where that has fallen
+// before the Group decided. A win by silence stands.
+func (r *Router) reconsider(now time.Duration) {
+	switch r.won.Cause {
+	case CausePreempted, CausePreemptHold:
+		r.ready = r.ready && r.preempts() && r.won.PeerPriority < r.priority
+	case CauseOwnerStartup:
+		r.ready = r.ready && r.priority == PriorityOwner
+	}
+	if !r.ready && r.timers[timerActiveDown] == Never {
+		r.arm(timerActiveDown, now+r.downInterval())
+	}
+}
+
 // onConfigure applies a reload. What did not change has no effect at all.
 func (r *Router) onConfigure(now time.Duration, e Configure, fx []Effect) []Effect {
 	old := r.spec
@@ -95,9 +111,8 @@ func (r *Router) onConfigure(now time.Duration, e Configure, fx []Effect) []Effe
 		case Initialize:
 			r.activeInterval = e.Spec.Interval
 		case Backup:
-			if (!r.following || r.spec.V() == Version2) && !r.ready { // nothing learned yet: ours is the guess
-				r.activeInterval = e.Spec.Interval
-				r.arm(timerActiveDown, max(now, r.since+r.downInterval()))
+			if !r.following || r.spec.V() == Version2 { // nothing learned: ours is the guess
+				r.guess(now, e.Spec.Interval)
 			}
 		case Active:
 			r.activeInterval = e.Spec.Interval
@@ -112,8 +127,31 @@ func (r *Router) onConfigure(now time.Duration, e Configure, fx []Effect) []Effe
 	if old.Priority != e.Spec.Priority {
 		fx = r.setPriority(now, e.Spec.Priority, fx)
 	}
+	// A wait that runs may end earlier than it was meant to, not later.
+	if r.timers[timerSettle] != Never {
+		r.arm(timerSettle, min(r.timers[timerSettle], now+r.spec.Settle))
+	}
+	if r.timers[timerLink] != Never {
+		r.arm(timerLink, min(r.timers[timerLink], now+r.spec.LinkDownDelay))
+	}
+	if r.ready {
+		r.reconsider(now) // preemption may have been turned off
+	}
+	if r.ready && !r.spec.Grouped {
+		return r.enterActive(now, r.won, fx) // nobody is left to decide
+	}
 	if r.state == Active && !slices.Equal(old.Addresses, e.Spec.Addresses) && !r.yielding {
 		fx = append(fx, Effect{Kind: Hold, Term: r.term}, Effect{Kind: Announce, Term: r.term})
 	}
 	return fx
+}
+
+// guess moves a Backup's timer by what another interval changes of it. A
+// resignation's Skew_Time, and a grant, run on as they are.
+func (r *Router) guess(now, interval time.Duration) {
+	before := r.downInterval()
+	r.activeInterval = interval
+	if !r.ready && !r.resigned.IsValid() {
+		r.arm(timerActiveDown, max(now, r.grant, r.timers[timerActiveDown]+r.downInterval()-before))
+	}
 }

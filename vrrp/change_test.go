@@ -222,3 +222,17 @@ func TestChecksumFormOfRefusedPackets(t *testing.T) {
 		t.Error("the reload has no effect")
 	}
 }
+
+// A new guess of the interval must not undo what the timer waits for meanwhile:
+// a resignation's skew, or the grant after a stall.
+func TestConfigureIntervalKeepsResignationAndGrant(t *testing.T) {
+	g := started(t, spec4())
+	g.recv(peer4, 0, s)
+	g.step(vrrp.Configure{Spec: spec4(interval(10 * s))})
+	g.took(609375*time.Microsecond, g.r.Deadline()-g.now)
+
+	g = started(t, spec4())
+	g.stall(10 * s)
+	g.step(vrrp.Configure{Spec: spec4(interval(100 * ms))})
+	g.took(1609375*time.Microsecond, g.r.Deadline()-g.now)
+}

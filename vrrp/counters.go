@@ -43,8 +43,6 @@ func (c *Counters) Refuse(d Drop) {
 		c.AddressListErrors++
 	case DropIntervalZero, DropInterval:
 		c.IntervalErrors++
-	case DropOwner:
-		c.OwnerConflicts++
 	}
 }
 

@@ -15,23 +15,36 @@ import (
 //
 // conformance: V29
 func FuzzParse(f *testing.F) {
-	f.Add(false, stimulus(vrrp.IPv4))
-	f.Add(true, stimulus(vrrp.IPv6))
-	f.Add(false, broken(stimulus(vrrp.IPv4), func(b []byte) { b[24] = 0xf0 }))
-	f.Add(false, datagram(peer4, vrrp.IPv4.Group(), encode(spec4(sends(vrrp.ChecksumRFC5798)))))
-	f.Add(false, datagram(peer4, vrrp.IPv4.Group(), []byte{0x21, 52, 100, 1, 0, 1, 0, 0}))
-	f.Add(true, make([]byte, 39))
-	f.Fuzz(func(t *testing.T, six bool, packet []byte) {
-		family := vrrp.IPv4
-		if six {
-			family = vrrp.IPv6
+	specs := []vrrp.Spec{spec4(), spec6(), spec2(), spec2(secret("abcdefgh")), spec2(verifying), spec4(unicast(peer4, 255)),
+		spec6(unicast(peer6, 1)), spec6(func(sp *vrrp.Spec) { sp.AcceptGlobalFirst = true })}
+	f.Add(uint8(0), stimulus(vrrp.IPv4))
+	f.Add(uint8(1), stimulus(vrrp.IPv6))
+	f.Add(uint8(0), broken(stimulus(vrrp.IPv4), func(b []byte) { b[24] = 0xf0 }))
+	f.Add(uint8(0), datagram(peer4, vrrp.IPv4.Group(), encode(spec4(sends(vrrp.ChecksumRFC5798)))))
+	f.Add(uint8(0), datagram(peer4, vrrp.IPv4.Group(), []byte{0x21, 52, 100, 1, 0, 1, 0, 0}))
+	f.Add(uint8(1), make([]byte, 39))
+	for i, sp := range specs[2:] {
+		dst := sp.MulticastGroup()
+		if sp.Unicast() {
+			dst = source(sp.Family)
 		}
+		r := vrrp.New(sp)
+		a := r.Advert(150)
+		f.Add(uint8(2+i), datagram(peerOf(sp.Family), dst, a.Append(nil, peerOf(sp.Family), dst, r.Form())))
+	}
+	f.Fuzz(func(t *testing.T, which uint8, packet []byte) {
+		sp := specs[int(which)%len(specs)]
 		var d vrrp.Datagram
-		if vrrp.ParseIP(family, packet, &d) != vrrp.Accepted {
+		if vrrp.ParseIP(sp.Family, packet, &d) != vrrp.Accepted {
 			return
 		}
-		var a vrrp.Advert
-		form, drop := vrrp.Validate(&d, &a)
+		a := vrrp.Advert{Secret: sp.Secret}
+		form, drop := vrrp.Validate(&d, &sp, &a)
+		r := vrrp.New(sp)
+		r.Refuse(&d, drop, epoch) // whatever was refused, remembering it panics as little
+		if p := r.Peers(); len(p) == 1 && p[0].Src != d.Src || len(p) > 1 {
+			t.Errorf("remembers %+v", p)
+		}
 		if drop != vrrp.Accepted {
 			if form != vrrp.FormUnknown {
 				t.Errorf("dropped as %v with form %v", drop, form)
@@ -39,7 +52,13 @@ func FuzzParse(f *testing.F) {
 			return
 		}
 		want, got := slices.Clone(d.Message), a.Append(nil, d.Src, d.Dst, form)
-		if want[4]>>4 != 0 { // written again, Reserve is zero and the checksum fits it
+		if sp.V() == vrrp.Version2 && want[4] == vrrp.AuthNone {
+			// Data of type 0 is ignored (RFC 3768 5.3.10) and written as zero.
+			tail := len(want) - 8
+			copy(want[tail:], got[tail:])
+			copy(want[6:8], got[6:8])
+		}
+		if sp.V() == vrrp.Version3 && want[4]>>4 != 0 { // written again, Reserve is zero and the checksum fits it
 			want[4] &= 0x0f
 			copy(want[6:8], got[6:8])
 		}
@@ -51,6 +70,12 @@ func FuzzParse(f *testing.F) {
 		}
 		if !slices.Equal(got, want) {
 			t.Errorf("read  % x\nwrote % x", want, got)
+		}
+		if sp.V() == vrrp.Version2 && a.Interval != sp.Interval {
+			t.Errorf("version 2 took an interval of %v", a.Interval)
+		}
+		if sp.Unicast() && !sp.HasPeer(d.Src) {
+			t.Errorf("%v is no peer", d.Src)
 		}
 		if a.Interval < vrrp.MinInterval || a.Interval > vrrp.MaxInterval {
 			t.Errorf("interval %v", a.Interval)

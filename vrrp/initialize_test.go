@@ -103,6 +103,7 @@ func TestFaultsHaveCauses(t *testing.T) {
 		vrrp.FaultInterfaceDown:    vrrp.CauseInterfaceDown,
 		vrrp.FaultNoPrimaryAddress: vrrp.CauseNoPrimaryAddress,
 		vrrp.FaultSocket:           vrrp.CauseSocket,
+		vrrp.FaultVirtualMAC:       vrrp.CauseVirtualMAC,
 	} {
 		g := promoted(t, spec4())
 		g.want(g.step(vrrp.LinkState{Fault: fault, Detail: "why"}), "active>initialize "+want.String()+"; release")

@@ -87,6 +87,16 @@ func TestReasonsAreSentences(t *testing.T) {
 	}
 }
 
+// The virtual router MAC address. RFC 9568 7.3
+func TestVirtualMAC(t *testing.T) {
+	if got, want := vrrp.VirtualMAC(vrrp.IPv4, 52), ([6]byte{0, 0, 0x5e, 0, 1, 52}); got != want {
+		t.Errorf("IPv4: % x", got)
+	}
+	if got, want := vrrp.VirtualMAC(vrrp.IPv6, 255), ([6]byte{0, 0, 0x5e, 0, 2, 255}); got != want {
+		t.Errorf("IPv6: % x", got)
+	}
+}
+
 // Status names the timers of each state and the effective configuration.
 //
 // conformance: S1

@@ -309,9 +309,17 @@ func (s *Spec) minTTL(a netip.Addr) uint8 {
 	least := uint8(HopLimit)
 	for i := range s.Peers {
 		if s.Peers[i].Addr == a {
-			return s.Peers[i].MinTTL
+			return s.Peers[i].least()
 		}
-		least = min(least, s.Peers[i].MinTTL)
+		least = min(least, s.Peers[i].least())
 	}
 	return least
+}
+
+// least is MinTTL; a Peer that does not say gives nothing up.
+func (p *Peer) least() uint8 {
+	if p.MinTTL == 0 {
+		return HopLimit
+	}
+	return p.MinTTL
 }

@@ -228,7 +228,8 @@ func decode(t testing.TB, f vrrp.Family, packet []byte, a *vrrp.Advert) (vrrp.Ch
 	if d.Family != f || d.VRID != d.Message[1] {
 		t.Fatalf("family %v, VRID %d of a %v packet with VRID %d", d.Family, d.VRID, f, d.Message[1])
 	}
-	return vrrp.Validate(&d, a)
+	sp := specOf(f)
+	return vrrp.Validate(&d, &sp, a)
 }
 
 // The messages of section 9 come out of Append bit by bit.
@@ -296,7 +297,8 @@ func TestVectorsDecode(t *testing.T) {
 				t.Errorf("from %v to %v", d.Src, d.Dst)
 			}
 			var a vrrp.Advert
-			form, drop := vrrp.Validate(&d, &a)
+			sp := specOf(tt.family)
+			form, drop := vrrp.Validate(&d, &sp, &a)
 			if drop != tt.drop || form != tt.form {
 				t.Fatalf("Validate: %v, form %v, want %v, %v", drop, form, tt.drop, tt.form)
 			}
@@ -363,7 +365,7 @@ func TestNoAllocations(t *testing.T) {
 			if vrrp.ParseIP(sp.Family, packet, &d) != vrrp.Accepted {
 				t.Fatal("ParseIP refused it")
 			}
-			if _, drop := vrrp.Validate(&d, &a); drop != vrrp.Accepted {
+			if _, drop := vrrp.Validate(&d, &sp, &a); drop != vrrp.Accepted {
 				t.Fatal(drop)
 			}
 		}); n != 0 {

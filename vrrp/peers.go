@@ -85,6 +85,9 @@ func (r *Router) Refuse(d *Datagram, why Drop, at time.Duration) {
 		return
 	}
 	m := d.Message
+	if why == DropOwner && m[2] == PriorityOwner {
+		r.counters.OwnerConflicts++
+	}
 	p := r.peer(d.Src, at)
 	p.Version, p.Priority, p.Addresses, p.Form = m[0]>>4, m[2], int(m[3]), FormUnknown
 	p.Auth, p.Interval = 0, time.Duration(uint16(m[4]&0x0f)<<8|uint16(m[5]))*IntervalUnit

@@ -41,9 +41,11 @@ func addrs(texts ...string) []netip.Addr {
 	return list
 }
 
-// spec4 is the default configuration of section 8.0; change what the test is about.
+// spec4 is the default configuration of section 8.0, with what the daemon's
+// configuration turns on for version 3; change what the test is about.
 func spec4(change ...func(*vrrp.Spec)) vrrp.Spec {
-	sp := vrrp.Spec{VRID: 52, Family: vrrp.IPv4, Priority: 100, Interval: s, Preempt: true, Addresses: []netip.Addr{vip4}}
+	sp := vrrp.Spec{VRID: 52, Family: vrrp.IPv4, Priority: 100, Interval: s, Preempt: true, Addresses: []netip.Addr{vip4},
+		AnswerLower: true, Farewell: true}
 	for _, f := range change {
 		f(&sp)
 	}
@@ -63,7 +65,30 @@ func sends(p vrrp.ChecksumPolicy) func(*vrrp.Spec) { return func(sp *vrrp.Spec) 
 func serving(list ...netip.Addr) func(*vrrp.Spec) {
 	return func(sp *vrrp.Spec) { sp.Addresses = list }
 }
-func noPreempt(sp *vrrp.Spec) { sp.Preempt = false }
+func settling(d time.Duration) func(*vrrp.Spec) { return func(sp *vrrp.Spec) { sp.Settle = d } }
+func linkDelay(d time.Duration) func(*vrrp.Spec) {
+	return func(sp *vrrp.Spec) { sp.LinkDownDelay = d }
+}
+func noPreempt(sp *vrrp.Spec)  { sp.Preempt = false }
+func noFarewell(sp *vrrp.Spec) { sp.Farewell = false }
+func grouped(sp *vrrp.Spec)    { sp.Grouped = true }
+
+// spec2 is the same router in version 2; RFC 3768's own profile, which discards
+// losing adverts without an answer.
+func spec2(change ...func(*vrrp.Spec)) vrrp.Spec {
+	rfc3768 := func(sp *vrrp.Spec) {
+		sp.Version, sp.VRID, sp.AnswerLower, sp.Farewell = vrrp.Version2, 51, false, false
+	}
+	return spec4(append([]func(*vrrp.Spec){rfc3768}, change...)...)
+}
+
+func secret(text string) func(*vrrp.Spec) {
+	return func(sp *vrrp.Spec) { copy(sp.Secret[:], text) }
+}
+func verifying(sp *vrrp.Spec) { sp.VerifyAddresses = true }
+func unicast(peer netip.Addr, minTTL uint8) func(*vrrp.Spec) {
+	return func(sp *vrrp.Spec) { sp.Peers = append(sp.Peers, vrrp.Peer{Addr: peer, MinTTL: minTTL}) }
+}
 
 // rig is one router in virtual time. Every step it takes is judged by the
 // invariants of invariant_test.go, whatever the test itself is about.
@@ -136,7 +161,8 @@ func (g *rig) linkUp() []vrrp.Effect {
 func (g *rig) advert(src netip.Addr, priority uint8, interval time.Duration) *vrrp.Received {
 	sp := g.r.Spec()
 	return &vrrp.Received{Src: src, At: g.now, Form: g.r.Form(),
-		Advert: vrrp.Advert{VRID: sp.VRID, Priority: priority, Interval: interval, Addresses: sp.Addresses}}
+		TTL:    vrrp.HopLimit,
+		Advert: vrrp.Advert{Version: sp.V(), VRID: sp.VRID, Priority: priority, Interval: interval, Addresses: sp.Addresses}}
 }
 
 func (g *rig) recv(src netip.Addr, priority uint8, interval time.Duration) []vrrp.Effect {

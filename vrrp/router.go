@@ -151,7 +151,6 @@ func (r *Router) timeout(now time.Duration, fx []Effect) []Effect {
 	switch r.state {
 	case Initialize:
 		if r.due(timerSettle, now) {
-			r.disarm(timerSettle)
 			fx = r.startup(now, fx)
 		}
 	case Backup:

@@ -46,7 +46,11 @@ func TestStalledActiveReplaced(t *testing.T) {
 	for _, p := range []uint8{50, 100, 200} {
 		g := promoted(t, spec4())
 		g.stall(5 * s)
-		g.want(g.recv(lower4, p, s), "active>backup replaced-in-stall; release")
+		want := "active>backup replaced-in-stall; release"
+		if p == 200 { // ours is the worse one, and says so
+			want = "send 100; " + want
+		}
+		g.want(g.recv(lower4, p, s), want)
 		if why := g.r.View().Reason; why.Peer != lower4 || why.PeerPriority != p || why.Silence != 5*s {
 			t.Errorf("evidence %+v", why)
 		}
@@ -173,4 +177,16 @@ func TestStallInInitialize(t *testing.T) {
 	g := newRig(t, spec4())
 	g.want(g.stall(time.Hour), "")
 	g.counts("stalls", g.r.View().Counters.Stalls, 0)
+}
+
+// The preempt delay that ran out in a stall: who is Active now must be heard first.
+func TestStalledBackupAndPreemptDelay(t *testing.T) {
+	g := started(t, spec4(holdTime(5*s)))
+	g.recv(peer4, 50, s)
+	g.want(g.stall(10*s), "tell stalled")
+	g.want(g.step(vrrp.Timeout{}), "")
+	g.wait(s)
+	g.want(g.recv(lower4, 150, s), "") // a better one took over meanwhile
+	g.wait(2 * s)
+	g.state(vrrp.Backup)
 }

@@ -53,10 +53,10 @@ func (g *rig) deliver(packet []byte) ([]vrrp.Effect, vrrp.Drop) {
 	if d.VRID != sp.VRID {
 		return nil, vrrp.DropVRID
 	}
-	e := vrrp.Received{Src: d.Src, At: g.now}
+	e := vrrp.Received{Src: d.Src, TTL: d.TTL, At: g.now}
 	var drop vrrp.Drop
-	if e.Form, drop = vrrp.Validate(&d, &e.Advert); drop != vrrp.Accepted {
-		g.r.Refuse(drop)
+	if e.Form, drop = vrrp.Validate(&d, &sp, &e.Advert); drop != vrrp.Accepted {
+		g.r.Refuse(&d, drop, g.now)
 		return nil, drop
 	}
 	return g.step(&e), vrrp.Accepted

@@ -22,14 +22,17 @@ import (
 // and understand every line of the difference before it is committed.
 //
 //	# a comment
-//	router [ipv4|ipv6] [prio N] [int D] [hold D] [nopreempt] [addr A,B] [checksum auto|rfc9568|rfc5798]
-//	at T link up SOURCE | link down | link missing | link noaddress
+//	router [ipv4|ipv6|v2] [prio N] [int D] [hold D] [nopreempt] [addr A,B] [checksum auto|rfc9568|rfc5798]
+//	       [grouped|alone] [settle D] [linkdelay D]
+//	at T link up SOURCE | link down | link missing | link noaddress | link group
 //	at T recv SOURCE prio N [int D] [form rfc9568|rfc5798] [addr A,B] [arrived T]
 //	at T tick                     let time pass until T
 //	at T stall D                  the host stands still from T to T+D
 //	at T priority N
 //	at T reload [as router]       what is not named stays
 //	at T stop | yield
+//	at T promote | demote | peerleft SOURCE   what a sync group says
+//	at T claim ADDRESS | moved
 //
 // Timers due before T fire first. Lines of output begin with two spaces: the
 // instant and the effect; "=" ends each command with the state and its timers.
@@ -99,8 +102,11 @@ func play(t *testing.T, script string) string {
 func (p *player) command(t *testing.T, words []string) error {
 	if words[0] == "router" {
 		sp := spec4()
-		if len(words) > 1 && words[1] == "ipv6" {
+		switch {
+		case len(words) > 1 && words[1] == "ipv6":
 			sp = spec6()
+		case len(words) > 1 && words[1] == "v2":
+			sp = spec2()
 		}
 		if err := options(&sp, words[1:]); err != nil {
 			return err
@@ -152,6 +158,24 @@ func (p *player) event(verb string, args []string) (vrrp.Event, error) {
 	case "stop", "yield":
 		return vrrp.Shutdown{Yield: verb == "yield", Cause: vrrp.CauseShutdown, Detail: "SIGTERM"}, nil
 	}
+	return groupEvent(verb, args)
+}
+
+func groupEvent(verb string, args []string) (vrrp.Event, error) {
+	switch verb {
+	case "promote":
+		return vrrp.Promote{}, nil
+	case "demote":
+		return vrrp.Demote{Detail: "outside is Backup on eth1"}, nil
+	case "peerleft":
+		a, err := netip.ParseAddr(args[0])
+		return vrrp.PeerLeft{Peer: a}, err
+	case "claim":
+		a, err := netip.ParseAddr(args[0])
+		return vrrp.Challenged{Address: a, MAC: [6]byte{2, 0, 0, 0, 0, 7}}, err
+	case "moved":
+		return vrrp.Moved{}, nil
+	}
 	return nil, fmt.Errorf("no such verb %q", verb)
 }
 
@@ -164,6 +188,8 @@ func link(args []string) (vrrp.Event, error) {
 		return vrrp.LinkState{Fault: vrrp.FaultInterfaceDown, Detail: "no carrier"}, nil
 	case "missing":
 		return vrrp.LinkState{Fault: vrrp.FaultInterfaceMissing}, nil
+	case "group":
+		return vrrp.LinkState{Fault: vrrp.FaultGroup, Detail: "outside: the interface is down"}, nil
 	case "noaddress":
 		return vrrp.LinkState{Fault: vrrp.FaultNoPrimaryAddress}, nil
 	}
@@ -211,8 +237,15 @@ func options(sp *vrrp.Spec, words []string) error {
 		}
 		var err error
 		switch words[i] {
-		case "ipv4", "ipv6":
+		case "ipv4", "ipv6", "v2":
 			continue
+		case "grouped", "alone":
+			sp.Grouped = words[i] == "grouped"
+			continue
+		case "settle":
+			sp.Settle, err = time.ParseDuration(value)
+		case "linkdelay":
+			sp.LinkDownDelay, err = time.ParseDuration(value)
 		case "nopreempt", "preempt":
 			sp.Preempt = words[i] == "preempt"
 			continue
@@ -275,6 +308,8 @@ func line(e vrrp.Effect) string {
 		if e.Repeat {
 			return fmt.Sprintf("announce again, term %d", e.Term)
 		}
+	case vrrp.Ready:
+		return fmt.Sprintf("ready, %v: %v", e.Reason.Cause, e.Reason)
 	case vrrp.Tell:
 		text := "tell " + e.Notice.Kind.String()
 		if e.Notice.Peer.IsValid() {
@@ -295,12 +330,15 @@ func (p *player) status() {
 	for _, timer := range []struct {
 		name string
 		due  time.Duration
-	}{{"advert", v.AdverDue}, {"down", v.DownDue}, {"preempt", v.HoldDue}} {
+	}{{"advert", v.AdverDue}, {"down", v.DownDue}, {"preempt", v.HoldDue}, {"settled", v.SettleDue}} {
 		if timer.due != vrrp.Never {
 			fmt.Fprintf(&p.out, ", %s at %v", timer.name, timer.due-epoch)
 		}
 	}
-	if due := p.r.Deadline(); v.State == vrrp.Active && due != v.AdverDue {
+	if v.Ready {
+		p.out.WriteString(", ready")
+	}
+	if due := p.r.Deadline(); due != min(v.AdverDue, v.DownDue, v.HoldDue, v.SettleDue) {
 		fmt.Fprintf(&p.out, ", waiting until %v", due-epoch)
 	}
 	p.out.WriteString("\n")

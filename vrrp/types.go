@@ -188,7 +188,7 @@ func (p ChecksumPolicy) String() string {
 // Peer is one of the other hosts of a unicast virtual router.
 type Peer struct {
 	Addr netip.Addr
-	// MinTTL is the least TTL or hop limit believed from it, 1–255. Anything
+	// MinTTL is the least TTL or hop limit believed from it, 1–255; 0 means 255. Anything
 	// below 255 gives up the proof that the sender is on the same link, which
 	// is for routed peers only.
 	MinTTL uint8

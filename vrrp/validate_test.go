@@ -239,13 +239,20 @@ func TestV21_FirstAddressNotLinkLocal(t *testing.T) {
 
 // "MAY verify the address list …; if not, SHOULD log", but process. RFC 9568 7.1
 func TestV22_OtherAddresses(t *testing.T) {
-	for _, list := range [][]netip.Addr{addrs("10.0.0.250"), addrs("10.0.0.253", "10.0.0.250"), addrs("10.0.0.253", "10.0.0.253")} {
+	for _, tt := range []struct {
+		list []netip.Addr
+		told vrrp.NoticeKind
+	}{
+		{addrs("10.0.0.253", "10.0.0.250"), vrrp.NoticeAddressList},
+		{addrs("10.0.0.253", "10.0.0.253"), vrrp.NoticeAddressList},
+		{addrs("10.0.0.250"), vrrp.NoticeForeignGroup}, // none in common: more likely another group with our VRID
+	} {
 		g := promoted(t, spec4())
 		e := g.advert(peer4, 250, s)
-		e.Advert.Addresses = list
+		e.Advert.Addresses = tt.list
 		fx := g.step(e)
-		if !tells(fx, vrrp.NoticeAddressList) {
-			t.Errorf("%v: nothing told: %s", list, brief(fx))
+		if !tells(fx, tt.told) {
+			t.Errorf("%v: not told: %s", tt.list, brief(fx))
 		}
 		g.state(vrrp.Backup)
 		g.counts("address-list-errors", g.r.View().Counters.AddressListErrors, 1)
@@ -257,7 +264,7 @@ func TestV23_OtherOrder(t *testing.T) {
 	g := promoted(t, spec4(serving(addrs("10.0.0.251", "10.0.0.252", "10.0.0.253")...)))
 	e := g.advert(peer4, 250, s)
 	e.Advert.Addresses = addrs("10.0.0.253", "10.0.0.251", "10.0.0.252")
-	g.want(g.step(e), "active>backup higher-priority; release")
+	g.want(g.step(e), "send 100; active>backup higher-priority; release")
 	g.counts("address-list-errors", g.r.View().Counters.AddressListErrors, 0)
 }
 
@@ -365,10 +372,11 @@ func TestV33_TheFirstFaultCounts(t *testing.T) {
 		{vrrp.DropLength, func(b []byte) { b[23] = 2 }},
 		{vrrp.DropAddrCountZero, func(b []byte) { b[23] = 0 }},
 		{vrrp.DropType, func(b []byte) { b[20] = 0x32 }},
-		{vrrp.DropVRID, func(b []byte) { b[21] = 53 }},
-		{vrrp.DropVersion, func(b []byte) { b[20] = 0x42 }},
-		{vrrp.DropTTL, func(b []byte) { b[8] = 254 }},
+		{vrrp.DropVersion, func(b []byte) { b[20] = 0x22 }}, // ours to judge: version 2 is spoken here
 		{vrrp.DropModeMismatch, func(b []byte) { b[19] = 1 }},
+		{vrrp.DropVRID, func(b []byte) { b[21] = 53 }},
+		{vrrp.DropVersion, func(b []byte) { b[20] = 0x42 }}, // nobody's
+		{vrrp.DropTTL, func(b []byte) { b[8] = 254 }},
 		{vrrp.DropIncomplete, func(b []byte) { b[9] = 51 }},
 	}
 	packet := stimulus(vrrp.IPv4)

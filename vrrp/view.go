@@ -82,6 +82,10 @@ func (r *Router) Stopped() bool { return r.stopped && r.state == Initialize }
 // Ready reports whether the election is won and only the Group is waited for.
 func (r *Router) Ready() bool { return r.ready }
 
+// Fault returns why the router cannot take part, as it knows it: FaultNone also
+// while a lost link is still waited for.
+func (r *Router) Fault() Fault { return r.fault }
+
 // Yielding reports whether the router has said goodbye and waits for a successor.
 func (r *Router) Yielding() bool { return r.yielding }
 
