@@ -78,11 +78,6 @@ func (l *Loop) decide(now time.Duration) {
 }
 
 func (l *Loop) decideGroup(now time.Duration, g *group) {
-	for _, r := range g.members {
-		if r.toldOnce {
-			l.tellState(now, r) // a member's fault may have begun or ended
-		}
-	}
 	list := make([]vrrp.Member, len(g.members))
 	for i, r := range g.members {
 		list[i] = vrrp.Member{State: r.fsm.State(), Ready: r.fsm.Ready()}
@@ -102,6 +97,9 @@ func (l *Loop) decideGroup(now time.Duration, g *group) {
 		}
 	case vrrp.DemoteAll:
 		l.demote(now, g)
+	}
+	for _, r := range g.members {
+		l.tellState(now, r) // a member's fault may have begun or ended
 	}
 }
 
@@ -160,9 +158,18 @@ func (g *group) faultOf(r *router) (vrrp.LinkState, bool) {
 		return vrrp.LinkState{}, false
 	}
 	for _, m := range g.members {
-		// As the member knows it: a link that it still waits for (LinkDownDelay)
-		// is none to the others either.
-		if f := m.fsm.Fault(); m != r && f != vrrp.FaultNone && f != vrrp.FaultPending && f != vrrp.FaultGroup {
+		// Only a member that is out counts: a link that it still waits for
+		// (LinkDownDelay) is no fault to the others either.
+		if m == r || m.fsm.State() != vrrp.Initialize {
+			continue
+		}
+		f := m.own.Fault
+		switch {
+		case r.fsm.Yielding() && r.told.Fault == vrrp.FaultGroup && (f == vrrp.FaultNone || f == vrrp.FaultPending):
+			// The goodbye has been said, and the member is not back yet: taking it
+			// back would mean to say it again.
+			return r.told, true
+		case f != vrrp.FaultNone && f != vrrp.FaultPending:
 			return vrrp.LinkState{Fault: vrrp.FaultGroup,
 				Detail: fmt.Sprintf("%s: %s", m.cfg.Name, faultText(m.cfg.Interface, m.own))}, true
 		}

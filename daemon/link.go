@@ -151,7 +151,8 @@ func (l *Loop) count(r *router, cfg *RouterConfig, by int) {
 		k := l.linkOf(cfg.on(a.Interface))
 		k.fresh = false
 		tally(l.claims, claimOf(cfg, a), by)
-		if !cfg.Owner {
+		// What rides along with an owner's addresses is not its interface's own.
+		if !cfg.Owner || a.Interface != "" || i >= len(cfg.Spec.Addresses) {
 			tally(k.virtual, a.Prefix.Addr(), by)
 		}
 	}
@@ -207,12 +208,15 @@ func (l *Loop) onLink(now time.Duration, v actions.LinkChanged) {
 	}
 	k.level, k.known, k.fresh = v, true, false
 	l.listen(k)
-	for _, r := range slices.Clone(k.routers) {
+	routers := slices.Clone(k.routers)
+	for _, r := range routers {
 		if renumbered {
 			r.macLink, r.noMAC = 0, ""
 		}
 		l.prepare(r)
-		l.evaluate(now, r)
+	}
+	l.evaluate(now, routers...)
+	for _, r := range routers {
 		switch {
 		case moved && r.fsm.State() == vrrp.Active:
 			l.announce(r, false) // the neighbours, and the running schedule, know the old MAC
@@ -254,9 +258,7 @@ func (l *Loop) onSocket(now time.Duration, v vrrp.SocketReady) {
 		l.retryAt = min(l.retryAt, now+socketRetry)
 		l.log(slog.LevelError, fmt.Sprintf("interface %s, %s: %s; trying again every %s", k.name, v.Family, v.Err, socketRetry))
 	}
-	for _, r := range slices.Clone(k.routers) {
-		l.evaluate(now, r)
-	}
+	l.evaluate(now, slices.Clone(k.routers)...)
 }
 
 // retry asks again for what could not be had: sockets, macvlans.
@@ -272,15 +274,23 @@ func (l *Loop) retry(now time.Duration) {
 	}
 }
 
-// evaluate computes from what is true now whether a router can take part, and
-// tells it if that differs from what it knows. A fault of its own is one of the
-// others in its sync group as well.
-func (l *Loop) evaluate(now time.Duration, r *router) {
-	own := r.link.stateFor(r)
-	changed := own.Fault != r.own.Fault
-	r.own = own
-	l.tellState(now, r)
-	if changed {
+// evaluate computes from what is true now whether routers can take part, and
+// tells them if that differs from what they know. All are looked at before the
+// first is told: members of a sync group on one link must not take each other's
+// old faults for new ones. A fault that comes or goes is news to the group.
+func (l *Loop) evaluate(now time.Duration, routers ...*router) {
+	var changed []*router
+	for _, r := range routers {
+		own := r.link.stateFor(r)
+		if own.Fault != r.own.Fault && r.group != nil {
+			changed = append(changed, r)
+		}
+		r.own = own
+	}
+	for _, r := range routers {
+		l.tellState(now, r)
+	}
+	for _, r := range changed {
 		r.group.changed(l)
 	}
 }

@@ -44,6 +44,7 @@ func (l *Loop) reload(now time.Duration, cfg *Config) Plan {
 			l.waiting = append(l.waiting, next[s.Router])
 		}
 	}
+	l.regroup() // by what the routers are configured for now
 	l.tidy(now)
 	return plan
 }

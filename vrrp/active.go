@@ -86,10 +86,12 @@ func (r *Router) onMoved(now time.Duration, fx []Effect) []Effect {
 // onDemote: the group is Backup, so we are. Nobody may have noticed on our
 // link, hence the goodbye.
 func (r *Router) onDemote(now time.Duration, e Demote, fx []Effect) []Effect {
-	if r.state != Active || r.yielding {
+	if r.state != Active || r.stopped {
 		return fx
 	}
-	fx = r.send(now, PriorityStop, fx)
+	if !r.yielding { // else it has been said
+		fx = r.send(now, PriorityStop, fx)
+	}
 	r.activeInterval, r.following = r.spec.Interval, false
 	return r.enterBackup(now, now, Reason{Cause: CauseSyncGroup, Detail: e.Detail}, fx)
 }

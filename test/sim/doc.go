@@ -1,5 +1,5 @@
-// Package sim is a LAN in virtual time: two to five hosts, each running a real
-// daemon.Loop on simulated ports, with every fault a network, a kernel, an
+// Package sim is one LAN or two in virtual time: two to five hosts, each running a
+// real daemon.Loop on simulated ports, with every fault a network, a kernel, an
 // operator or a scheduler can think of, and an observer that judges each step.
 //
 //	lan := sim.New(sim.Options{Seed: 7, Hosts: 3, MinDelay: 100 * time.Microsecond})
@@ -15,28 +15,41 @@
 // sequence number as tie-break, and all chance comes from one seeded
 // generator: the same seed gives the same history, event for event.
 //
-// Parts: queue.go (the heap), lan.go (the medium and its faults), host.go (a
-// machine: interface, clock, lifecycle), process.go (one life of the daemon:
-// its turns, its wire), kernel.go (addresses and levels), hands.go
-// (announcements, hooks, the journal), observe.go and laws.go (what must
-// always be true), rest.go (what must be true at rest), history.go (random
-// histories), transcript.go.
+// Parts: queue.go (the heap), lan.go (the media and their faults), host.go (a
+// machine: clock, lifecycle), nic.go (one interface: addresses, macvlans, its
+// faults), process.go (one life of the daemon: its turns, its wire), kernel.go
+// (addresses, macvlans and levels), hands.go (announcements, hooks, the journal),
+// observe.go, laws.go and adverts.go (what must always be true), rest.go (what must be true
+// at rest), history.go, draw.go and faults.go (random histories), transcript.go.
+//
+// Multicast reaches every host of the link that listens to the group, unicast the
+// host that has the address. Routed peers are not simulated.
 //
 // The laws, as violations name them:
 //
-//	one active    at rest exactly one Active per island and virtual router, and the best where
-//	              somebody preempts. Among equal priorities any may be Active: RFC 9568 lets the
-//	              address decide only between two that are Active at one time.
+//	one active    at rest never two Actives that hear each other, and who could be Active and is
+//	              not hears one that is at least as good, or that must not be preempted. Among
+//	              equal priorities any may be Active: RFC 9568 lets the address decide only
+//	              between two that are Active at one time. In a sync group one of the links on
+//	              which it is heard is enough: a group stays Backup while one carries the
+//	              Active's adverts.
+//	groups        the members of a sync group are Active together or not at all, but for one yield
+//	              (below) and the settle time or link_down_delay of a member.
 //	addresses     at rest exactly the Active holds the addresses; after every turn what a router
-//	              wants is what its state says.
+//	              wants is what its state says. Nobody announces what is not there; repeats come
+//	              once a second at most. Router Advertisements come from the Active alone.
+//	virtual MAC   adverts to a group and announcements carry it exactly where it is configured, and
+//	              only from the Active; at rest it is silent on everybody else.
 //	two actives   in a calm LAN two Actives hear each other within twice the longest interval (an
 //	              Active that listens after a stall is silent for one) plus the longest delay, plus
 //	              what a yield may take (one interval and 100 ms, and the linger).
 //	adverts       only an Active speaks, once more with priority 0 when it leaves, and never more
-//	              than its interval and one millisecond of grid apart; without drift.
+//	              than its interval and one millisecond of grid apart; without drift. They have the
+//	              headers that were configured, and a receiver with that configuration takes them.
+//	              Only a sync group takes a goodbye back.
 //	journal       every transition continues the one before, has a cause, a sentence and a term
-//	              that is one more; nobody becomes Active with an advert unread; lines are
-//	              bounded by what happened.
+//	              that is one more; nobody steps down for a worse one, or becomes Active with an
+//	              advert unread; lines are bounded by what happened.
 //	hooks         are told in order, and at rest the last state has been told.
 //	turns         the loop does not spin.
 package sim

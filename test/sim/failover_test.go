@@ -59,14 +59,14 @@ func newFailover(t *testing.T, seed uint64) *failover {
 	f.best = second
 	f.run(time.Duration(rng.Int64N(int64(f.interval))))
 	for _, a := range f.router.Addresses {
-		f.Cover(a)
+		f.Cover(a.Prefix)
 	}
 	return f
 }
 
 func (f *failover) active() *sim.Host {
 	for _, h := range f.h {
-		if h.State(f.router.Spec.Family, 9) == "active" {
+		if h.State(&f.router) == "active" {
 			return h
 		}
 	}
@@ -85,13 +85,13 @@ func (f *failover) successor(old *sim.Host) (*sim.Host, time.Duration) {
 	for range 100 {
 		var first *sim.Host
 		for _, h := range f.h {
-			if h != old && h.State(f.router.Spec.Family, 9) == "active" &&
-				(first == nil || h.Since(f.router.Spec.Family, 9) < first.Since(f.router.Spec.Family, 9)) {
+			if h != old && h.State(&f.router) == "active" &&
+				(first == nil || h.Since(&f.router) < first.Since(&f.router)) {
 				first = h
 			}
 		}
 		if first != nil {
-			return first, first.Since(f.router.Spec.Family, 9)
+			return first, first.Since(&f.router)
 		}
 		f.run(f.interval / 20)
 	}
@@ -106,7 +106,7 @@ func TestTakeoverAfterACrash(t *testing.T) {
 	for seed := uint64(1); seed <= 300; seed++ {
 		f := newFailover(t, seed)
 		old := f.active()
-		last, crash := old.Spoke(f.router.Spec.Family, 9), f.Now()
+		last, crash := old.Spoke(&f.router), f.Now()
 		old.Crash()
 		_, at := f.successor(old)
 		if took, want := at-last, 3*f.interval+f.skew()+f.delay; took != want {
@@ -134,8 +134,8 @@ func TestYieldLeavesNoGap(t *testing.T) {
 		}
 		f.rest(4*f.interval + 100*ms)
 		for _, a := range f.router.Addresses {
-			if bare := f.Uncovered(a); bare > 0 {
-				t.Fatalf("seed %d: %s was nowhere for %v\n%s", seed, a, bare, f.Transcript())
+			if bare := f.Uncovered(a.Prefix); bare > 0 {
+				t.Fatalf("seed %d: %s was nowhere for %v\n%s", seed, a.Prefix, bare, f.Transcript())
 			}
 		}
 	}
@@ -150,8 +150,8 @@ func TestRemovalLeavesNoGap(t *testing.T) {
 		f.successor(old)
 		f.rest(4*f.interval + 100*ms)
 		for _, a := range f.router.Addresses {
-			if bare := f.Uncovered(a); bare > 0 {
-				t.Fatalf("seed %d: %s was nowhere for %v\n%s", seed, a, bare, f.Transcript())
+			if bare := f.Uncovered(a.Prefix); bare > 0 {
+				t.Fatalf("seed %d: %s was nowhere for %v\n%s", seed, a.Prefix, bare, f.Transcript())
 			}
 		}
 	}
@@ -173,8 +173,8 @@ func TestPreemptionGap(t *testing.T) {
 			t.Fatalf("seed %d: the better host did not preempt\n%s", seed, f.Transcript())
 		}
 		for _, a := range f.router.Addresses {
-			if bare := f.Uncovered(a); bare > 20*ms {
-				t.Fatalf("seed %d: %s was nowhere for %v\n%s", seed, a, bare, f.Transcript())
+			if bare := f.Uncovered(a.Prefix); bare > 20*ms {
+				t.Fatalf("seed %d: %s was nowhere for %v\n%s", seed, a.Prefix, bare, f.Transcript())
 			}
 		}
 	}

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"log/slog"
+	"net/netip"
 	"strconv"
 	"strings"
 	"time"
@@ -12,22 +13,53 @@ import (
 
 // Announce writes down what the neighbours would be told and answers.
 func (p *process) Announce(a actions.Announcement) {
-	p.lan().watch.announced(p, a)
+	p.lan().watch.announced(p, &a, true)
+	var list []netip.Addr
+	for _, t := range a.Targets {
+		list = append(list, t.Addresses...)
+	}
 	what := "announces"
 	if a.Once {
 		what = "repeats"
 	}
-	p.lan().note(p.host, "%s %v", what, a.Addresses)
+	p.lan().note(p.host, "%s %v", what, list)
 	if a.Once {
 		return
 	}
+	p.schedules[a.Router] = &a
 	p.lan().After(time.Millisecond, func() {
-		p.post(actions.Announced{Router: a.Router, Term: a.Term, ARP: len(a.Addresses), Took: time.Millisecond})
+		p.post(actions.Announced{Router: a.Router, Term: a.Term, ARP: len(list), Took: time.Millisecond})
 	})
+	p.round(&a, 1)
 }
 
-// Cancel has nothing to cancel: only first rounds are simulated.
-func (p *process) Cancel(actions.RouterID) {}
+// round plans the next round of a schedule: the repeats, then the refreshes.
+func (p *process) round(a *actions.Announcement, n int) {
+	d := a.Schedule.Delay
+	if n > a.Schedule.Repeat {
+		d = a.Schedule.Refresh
+	}
+	if d > 0 {
+		p.lan().After(max(d, p.host.resumeAt-p.lan().now), func() {
+			if !p.dead && p.schedules[a.Router] == a && !p.host.stalled() {
+				p.lan().watch.announced(p, a, false)
+				p.round(a, n+1)
+			}
+		})
+	}
+}
+
+// Cancel ends a schedule.
+func (p *process) Cancel(r actions.RouterID) { delete(p.schedules, r) }
+
+// Advertise begins Router Advertisements, which are not simulated beyond that.
+func (p *process) Advertise(a actions.RouterAdvert) {
+	p.advertised[a.Router] = p.lan().watch.advertises(p, &a)
+	p.lan().note(p.host, "router advertisements from %s", a.Source)
+}
+
+// Withdraw ends them.
+func (p *process) Withdraw(r actions.RouterID) { delete(p.advertised, r) }
 
 // Run runs a hook for some time, with an end that chance decides.
 func (p *process) Run(job actions.HookJob) {
@@ -75,6 +107,7 @@ func (p *process) Log(l daemon.Line) {
 		return
 	}
 	p.count.lines++
+	p.leaving = p.leaving || strings.HasPrefix(l.Text, "stopping: ")
 	p.lan().note(p.host, "%s", l.Text)
 }
 

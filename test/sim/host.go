@@ -11,19 +11,18 @@ import (
 	"github.com/backbeat-ha/backbeat/vrrp"
 )
 
-// Interface is the name of every host's interface on the LAN.
-const Interface = "eth0"
-
 const (
 	// noticeDelay is how long the kernel takes to tell the watcher.
 	noticeDelay = 200 * time.Microsecond
 	// socketDelay is how long opening a socket takes.
 	socketDelay = 100 * time.Microsecond
+	// firstIndex is the index of every host's first interface.
+	firstIndex = 2
 	// queueLength is how many packets a socket holds; real ones hold about as many adverts.
 	queueLength = 4096
 )
 
-// Host is one machine: an interface, clocks, addresses, and at most one life of the daemon.
+// Host is one machine: interfaces, clocks, addresses, and at most one life of the daemon.
 type Host struct {
 	lan  *LAN
 	ID   int
@@ -32,45 +31,42 @@ type Host struct {
 	offset time.Duration // of its monotonic clock
 	wall   time.Duration // error of its wall clock
 
-	index   int // of the interface; 0 while it does not exist
-	indexes int // how many interfaces there have been
-	up      bool
-	mac     byte
-	own     []netip.Prefix  // its own addresses
-	owned   []netip.Prefix  // of these, those that are virtual too (address owner)
-	kernel  []kernelAddress // in the kernel's order
-	broken  bool            // sockets cannot be opened
+	nics       []*nic      // one a link
+	indexes    int         // the last interface index given
+	links      map[int]int // the link of every index there ever was
+	broken     bool        // sockets cannot be opened
+	noMACs     bool        // macvlans cannot be made
+	newerFirst bool        // whether the kernel lists virtual addresses before its own
 
-	proc       *process
-	last       *daemon.Config
-	resumeAt   time.Duration // the process does not run before
-	paused     bool          // nor does the machine
-	resumed    time.Duration // when it last came back from a stall
-	newerFirst bool          // whether the kernel lists virtual addresses before its own
-}
-
-type kernelAddress struct {
-	prefix netip.Prefix
-	router actions.RouterID // 0: the host's own
+	proc     *process
+	last     *daemon.Config
+	resumeAt time.Duration // the process does not run before
+	paused   bool          // nor does the machine
+	resumed  time.Duration // when it last came back from a stall
 }
 
 func newHost(n *LAN, id int) *Host {
-	h := &Host{lan: n, ID: id, Name: fmt.Sprintf("h%d", id+1), index: 2, indexes: 2, up: true, resumed: -1,
-		own: []netip.Prefix{
-			netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, 0, byte(id + 1)}), 24),
-			netip.PrefixFrom(netip.AddrFrom16([16]byte{0: 0xfe, 1: 0x80, 15: byte(id + 1)}), 64),
-		}}
+	h := &Host{lan: n, ID: id, Name: fmt.Sprintf("h%d", id+1), indexes: firstIndex - 1, links: map[int]int{}, resumed: -1}
 	h.offset = time.Duration(id+1) * 1000 * time.Second
 	if n.opt.OddClocks {
 		h.offset += n.between(0, time.Second)
 		h.newerFirst = n.chance(0.5)
 	}
-	h.resetKernel()
+	for link := range n.opt.Links {
+		h.nics = append(h.nics, newNIC(h, link))
+	}
 	return h
 }
 
-// wired reports whether the interface carries packets.
-func (h *Host) wired() bool { return h.index != 0 && h.up && !h.paused }
+// nic returns the interface with an index, nil if there is none.
+func (h *Host) nic(index int) *nic {
+	for _, n := range h.nics {
+		if index != 0 && n.index == index {
+			return n
+		}
+	}
+	return nil
+}
 
 func (h *Host) stalled() bool { return h.resumeAt > h.lan.now }
 
@@ -80,7 +76,10 @@ func (h *Host) Running() bool { return h.proc != nil && !h.proc.stopping }
 // Boot starts the daemon. What an earlier life left in the kernel is swept first.
 func (h *Host) Boot(cfg *daemon.Config) {
 	h.lan.fault("%s starts", h.Name)
-	h.kernel = slices.DeleteFunc(h.kernel, func(a kernelAddress) bool { return a.router != 0 })
+	for _, n := range h.nics {
+		n.kernel = slices.DeleteFunc(n.kernel, func(a kernelAddress) bool { return a.router != 0 })
+		clear(n.macvlans)
+	}
 	h.last = cfg
 	h.proc = newProcess(h, cfg)
 	h.proc.begin()
@@ -144,78 +143,37 @@ func (h *Host) freeze(d time.Duration) {
 	})
 }
 
-// LinkDown takes the carrier away, LinkUp brings it back.
-func (h *Host) LinkDown() { h.carrier(false) }
+// LinkDown takes the carrier of a link away, LinkUp brings it back.
+func (h *Host) LinkDown(link int) { h.nics[link].carrier(false) }
 
-// LinkUp brings the carrier back.
-func (h *Host) LinkUp() { h.carrier(true) }
+// LinkUp brings the carrier of a link back.
+func (h *Host) LinkUp(link int) { h.nics[link].carrier(true) }
 
-func (h *Host) carrier(up bool) {
-	h.lan.fault("%s: carrier %t", h.Name, up)
-	h.up = up
-	h.notify()
-}
-
-// Vanish removes the interface with all its addresses.
-func (h *Host) Vanish() {
-	h.lan.fault("%s: %s vanishes", h.Name, Interface)
-	h.index, h.kernel = 0, nil
-	if h.proc != nil {
-		clear(h.proc.sockets)
-		h.proc.rx = nil
-	}
-	h.notify()
-}
+// Vanish removes the interface on a link with all its addresses.
+func (h *Host) Vanish(link int) { h.nics[link].vanish() }
 
 // Appear makes a new interface of the same name; its addresses come a little later.
-func (h *Host) Appear() {
-	if h.index != 0 {
-		return
-	}
-	h.lan.fault("%s: %s appears", h.Name, Interface)
-	h.indexes++
-	h.index, h.up = h.indexes, true
-	h.notify()
-	index := h.index
-	h.lan.After(3*time.Millisecond, func() {
-		if h.index == index {
-			h.resetKernel()
-			h.notify()
-		}
-	})
-}
+func (h *Host) Appear(link int) { h.nics[link].appear() }
 
-// Replace puts another interface of the same name in the place of the old one,
-// so fast that the watcher sees only the new one.
-func (h *Host) Replace() {
-	if h.index == 0 {
-		return
-	}
-	h.lan.fault("%s: %s is replaced by another of that name", h.Name, Interface)
-	h.indexes++
-	h.index, h.up = h.indexes, true
-	h.resetKernel()
-	if h.proc != nil {
-		clear(h.proc.sockets)
-		h.proc.rx = nil
-	}
-	h.notify()
-}
+// Replace puts another interface of the same name in the place of the old one.
+func (h *Host) Replace(link int) { h.nics[link].replace() }
 
-// ChangeMAC gives the interface another link-layer address, as a bond does.
-func (h *Host) ChangeMAC() {
-	h.lan.fault("%s: another MAC address", h.Name)
-	h.mac++
-	if h.proc != nil {
-		h.proc.rx = nil
-	}
-	h.notify()
-}
+// ChangeMAC gives the interface on a link another link-layer address.
+func (h *Host) ChangeMAC(link int) { h.nics[link].changeMAC() }
+
+// Failover is a bond on a link that changes its active port.
+func (h *Host) Failover(link int) { h.nics[link].failover() }
 
 // BreakSockets makes opening sockets fail, or work again. Open ones stay.
 func (h *Host) BreakSockets(broken bool) {
 	h.lan.fault("%s: sockets broken=%t", h.Name, broken)
 	h.broken = broken
+}
+
+// BreakMACs makes making macvlans fail, or work again. Those there are stay.
+func (h *Host) BreakMACs(broken bool) {
+	h.lan.fault("%s: macvlans broken=%t", h.Name, broken)
+	h.noMACs = broken
 }
 
 // StepWall moves the wall clock, which nothing may depend on.
@@ -224,18 +182,73 @@ func (h *Host) StepWall(d time.Duration) {
 	h.wall += d
 }
 
-// Own makes virtual addresses the interface's own (address owner).
-func (h *Host) Own(addresses ...netip.Prefix) {
-	h.owned = append(h.owned, addresses...)
-	h.resetKernel()
+// Own makes a router's virtual addresses the interface's own (address owner).
+func (h *Host) Own(c daemon.RouterConfig) {
+	n := h.nics[linkOf(c.Interface)]
+	for _, a := range c.Addresses {
+		n.owned = append(n.owned, a.Prefix)
+	}
+	n.reset()
 }
 
-// arrive is the network card: a packet is queued for the process, or lost.
-func (h *Host) arrive(family vrrp.Family, data []byte) {
-	p := h.proc
-	if !h.wired() || p == nil || !p.sockets[socket{h.index, family}] || len(p.rx) >= queueLength {
+// Claim is an ARP packet or a Neighbor Advertisement, forged or mistaken, for
+// one of the addresses the host has announced.
+func (h *Host) Claim() {
+	h.lan.note(nil, "--- somebody claims an address of %s", h.Name)
+	if h.proc == nil || h.stalled() {
 		return
 	}
-	p.rx = append(p.rx, packet{h.index, family, data, h.lan.now})
-	p.wake()
+	for id := actions.RouterID(1); id <= h.proc.lastID; id++ {
+		a := h.proc.schedules[id]
+		if a == nil {
+			continue
+		}
+		at := a.Targets[0]
+		mac := [6]byte{0xbb, 5: 0xbb}
+		h.proc.post(actions.Claimed{Router: id, Term: a.Term, Link: at.Link, Address: at.Addresses[0], MAC: mac, Source: mac})
+		return
+	}
+}
+
+// holds reports whether an address is on any interface of the host.
+func (h *Host) holds(a netip.Addr) bool {
+	return slices.ContainsFunc(h.nics, func(n *nic) bool { return n.holds(a) })
+}
+
+// State is what a host last said about its part in a virtual router:
+// "initialize", "backup" or "active".
+func (h *Host) State(c *daemon.RouterConfig) string {
+	if h.proc == nil {
+		return initialize
+	}
+	return h.proc.stateOf(keyOf(c))
+}
+
+// Since returns when that state began.
+func (h *Host) Since(c *daemon.RouterConfig) time.Duration {
+	if h.proc != nil {
+		if s := h.proc.router(keyOf(c)); s != nil {
+			return s.since
+		}
+	}
+	return 0
+}
+
+// Spoke returns when the host last sent an advert for a virtual router in its present state.
+func (h *Host) Spoke(c *daemon.RouterConfig) time.Duration {
+	if h.proc != nil {
+		if s := h.proc.router(keyOf(c)); s != nil {
+			return s.spoke
+		}
+	}
+	return 0
+}
+
+// canServe reports whether a host can take part in a virtual router.
+func (h *Host) canServe(k key) bool {
+	if !h.Running() || h.stalled() {
+		return false
+	}
+	c, n := h.proc.configOf(k), h.nics[k.link]
+	return c != nil && n.wired() && h.proc.sockets[vrrp.Listening{Link: n.index, Family: k.family, Group: c.Spec.MulticastGroup()}]
 }

@@ -1,12 +1,10 @@
 package sim
 
 import (
-	"net/netip"
 	"slices"
 	"time"
 
 	"github.com/backbeat-ha/backbeat/actions"
-	"github.com/backbeat-ha/backbeat/vrrp"
 )
 
 // wish is the latest wish of one router and what the kernel made of it.
@@ -17,51 +15,21 @@ type wish struct {
 }
 
 // key is the virtual router whose addresses are wanted.
-func (k *wish) key() key {
-	return key{vrrp.FamilyOf(k.Addresses[0].Addr()), VirtualRouterOf(k.Addresses[0])}
-}
+func (k *wish) key() key { return keyOfAddress(k.Addresses[0].Prefix) }
 
-// resetKernel leaves the interface with its own addresses only.
-func (h *Host) resetKernel() {
-	h.kernel = nil
-	for _, p := range append(slices.Clone(h.own), h.owned...) {
-		h.kernel = append(h.kernel, kernelAddress{p, 0})
-	}
-}
-
-// holds reports whether an address is on the interface.
-func (h *Host) holds(p netip.Prefix) bool {
-	return slices.ContainsFunc(h.kernel, func(a kernelAddress) bool { return a.prefix.Addr() == p.Addr() })
-}
-
-// level is the interface as the watcher would find it now.
-func (h *Host) level() actions.LinkChanged {
-	l := actions.LinkChanged{Name: Interface, Index: h.index}
-	if h.index == 0 {
-		return l
-	}
-	l.Up, l.MAC, l.MTU = h.up, [6]byte{2, 0, 0, 0, h.mac, byte(h.ID + 1)}, 1500
-	if !h.up {
-		l.Detail = "no carrier"
-	}
-	for _, a := range h.kernel {
-		l.Addresses = append(l.Addresses, actions.LinkAddress{Prefix: a.prefix})
-	}
-	return l
-}
-
-// notify tells the watcher that something changed. It reports what it finds
-// when it looks, so two changes in a row become two equal levels or one.
-func (h *Host) notify() {
-	p := h.proc
-	if p == nil {
-		return
-	}
-	h.lan.After(noticeDelay, func() {
-		if !p.dead && p.watched[Interface] {
-			p.post(h.level())
+// place returns where the wish wants an address, nil if it does not.
+func (k *wish) place(a kernelAddress, n *nic) *actions.Place {
+	for i := range k.Addresses {
+		if p := &k.Addresses[i]; p.Prefix == a.prefix && p.Link == n.index {
+			return p
 		}
-	})
+	}
+	return nil
+}
+
+// onMAC reports whether a place is on the router's macvlan.
+func (k *wish) onMAC(p *actions.Place) bool {
+	return k.VirtualMAC != nil && p.Interface == "" && p.Link == k.VirtualMAC.Parent
 }
 
 // watch reports every name at once, as address.Keeper does, and then on change.
@@ -74,8 +42,8 @@ func (p *process) watch(names []string) {
 		for _, n := range names {
 			switch {
 			case p.dead || !p.watched[n]:
-			case n == Interface:
-				p.post(p.host.level())
+			case linkOf(n) < len(p.host.nics):
+				p.post(p.host.nics[linkOf(n)].level())
 			default:
 				p.post(actions.LinkChanged{Name: n})
 			}
@@ -88,6 +56,7 @@ func (p *process) Want(w actions.Wanted) {
 	k := &wish{Wanted: w, at: p.lan().now}
 	p.lan().watch.wanted(p, k)
 	p.wishes[w.Router] = k
+	p.lastID = max(p.lastID, w.Router)
 	d := p.lan().opt.KernelDelay
 	p.lan().After(p.lan().between(d/4, d), func() { p.apply(k) })
 }
@@ -103,7 +72,7 @@ func (p *process) apply(k *wish) {
 		p.lan().queue.push(h.resumeAt, func() { p.apply(k) })
 		return
 	}
-	answer := actions.Applied{Router: k.Router, Term: k.Term, Held: len(k.Addresses) > 0, Took: p.lan().now - k.at}
+	answer := actions.Applied{Router: k.Router, Term: k.Term, Held: k.Active, Took: p.lan().now - k.at}
 	if p.wishes[k.Router] != k {
 		if p.lan().chance(0.3) {
 			p.post(answer)
@@ -111,19 +80,19 @@ func (p *process) apply(k *wish) {
 		return
 	}
 	k.applied = true
-	for _, a := range slices.Clone(h.kernel) {
-		if a.router == k.Router && !slices.Contains(k.Addresses, a.prefix) {
-			h.remove(a.prefix)
-		}
-	}
-	for _, a := range k.Addresses {
-		switch {
-		case h.index == 0 || h.index != k.Link:
+	answer.NoVirtualMAC = h.makeMAC(k)
+	h.removeUnwanted(k)
+	for i := range k.Addresses {
+		switch a := &k.Addresses[i]; {
+		case h.nic(a.Link) == nil:
 			answer.Err = "no such device"
-		case !h.holds(a):
-			h.add(a, k.Router)
+			p.count.failures++
+		case k.onMAC(a) && answer.NoVirtualMAC != "":
+		case !h.nic(a.Link).holds(a.Prefix.Addr()):
+			h.nic(a.Link).add(a.Prefix, k.Router, k.onMAC(a))
 		}
 	}
+	h.setSilence(k)
 	if k.Final {
 		delete(p.wishes, k.Router)
 	}
@@ -131,42 +100,75 @@ func (p *process) apply(k *wish) {
 	p.post(answer)
 }
 
-func (h *Host) add(p netip.Prefix, r actions.RouterID) {
-	h.lan.note(h, "+ %s", p)
-	if h.newerFirst {
-		h.kernel = slices.Insert(h.kernel, 0, kernelAddress{p, r})
-	} else {
-		h.kernel = append(h.kernel, kernelAddress{p, r})
+// makeMAC makes the wanted macvlan, silent, or removes what is not wanted, and
+// says why there is none.
+func (h *Host) makeMAC(k *wish) string {
+	for _, n := range h.nics {
+		m := n.macvlans[k.Router]
+		if m != nil && (k.VirtualMAC == nil || k.VirtualMAC.Parent != n.index) {
+			delete(n.macvlans, k.Router)
+		} else if m != nil && !k.Active {
+			m.silent = true // before the addresses go
+		}
 	}
-	h.notify()
+	v := k.VirtualMAC
+	if v == nil {
+		return ""
+	}
+	n := h.nic(v.Parent)
+	switch {
+	case n == nil:
+		return "no such device"
+	case n.macvlans[k.Router] != nil:
+		return ""
+	case h.noMACs:
+		return "operation not permitted"
+	}
+	n.macvlans[k.Router] = &macvlan{mac: v.MAC, silent: true}
+	return ""
 }
 
-func (h *Host) remove(p netip.Prefix) {
-	h.lan.note(h, "- %s", p)
-	h.kernel = slices.DeleteFunc(h.kernel, func(a kernelAddress) bool { return a.prefix == p })
-	h.notify()
+func (h *Host) removeUnwanted(k *wish) {
+	for _, n := range h.nics {
+		for _, a := range slices.Clone(n.kernel) {
+			if a.router == k.Router && k.place(a, n) == nil {
+				n.remove(a.prefix)
+			}
+		}
+	}
+}
+
+func (h *Host) setSilence(k *wish) {
+	for _, n := range h.nics {
+		if m := n.macvlans[k.Router]; m != nil {
+			m.silent = !k.Active
+		}
+	}
 }
 
 // Steal removes one of the daemon's addresses, as another tool would. The
 // keeper puts it back if it is still wanted.
 func (h *Host) Steal() {
-	i := slices.IndexFunc(h.kernel, func(a kernelAddress) bool { return a.router != 0 })
-	if i < 0 {
+	for _, n := range h.nics {
+		i := slices.IndexFunc(n.kernel, func(a kernelAddress) bool { return a.router != 0 })
+		if i < 0 {
+			continue
+		}
+		a, p := n.kernel[i], h.proc
+		h.lan.note(h, "another tool removes %s", a.prefix)
+		n.remove(a.prefix)
+		if p != nil {
+			h.lan.After(max(noticeDelay, h.resumeAt-h.lan.now), func() { p.restore(n, a) })
+		}
 		return
-	}
-	a, p := h.kernel[i], h.proc
-	h.lan.note(h, "another tool removes %s", a.prefix)
-	h.remove(a.prefix)
-	if p != nil {
-		h.lan.After(max(noticeDelay, h.resumeAt-h.lan.now), func() { p.restore(a) })
 	}
 }
 
-func (p *process) restore(a kernelAddress) {
+func (p *process) restore(n *nic, a kernelAddress) {
 	k := p.wishes[a.router]
-	if p.dead || k == nil || !k.applied || !slices.Contains(k.Addresses, a.prefix) || p.host.index != k.Link || p.host.holds(a.prefix) {
+	if p.dead || k == nil || !k.applied || k.place(a, n) == nil || n.holds(a.prefix.Addr()) {
 		return
 	}
-	p.host.add(a.prefix, a.router)
+	n.add(a.prefix, a.router, a.onMAC)
 	p.post(actions.Restored{Router: a.router, Address: a.prefix, Culprit: "another tool", Took: noticeDelay})
 }

@@ -3,6 +3,7 @@ package sim
 import (
 	"fmt"
 	"math/rand/v2"
+	"net/netip"
 	"time"
 
 	"github.com/backbeat-ha/backbeat/vrrp"
@@ -14,6 +15,10 @@ type Options struct {
 	Seed uint64
 	// Hosts is how many machines there are: 1–9.
 	Hosts int
+	// Links is how many LANs every host has an interface on: 1 (the default) or 2.
+	Links int
+	// Reversed orders the hosts' addresses on the second link the other way round.
+	Reversed bool
 	// MinDelay and MaxDelay bound the way of a packet. Packets overtake each other when they differ.
 	MinDelay, MaxDelay time.Duration
 	// KernelDelay is the longest time the kernel takes for a wish, HookDelay the
@@ -44,14 +49,28 @@ type LAN struct {
 	err   error
 
 	loss, duplicates float64
-	island           []int
-	cut              map[[2]int]bool
+	island           [][]int // by link and host
+	cut              map[cut]bool
+}
+
+// cut is a direction in which a link carries nothing.
+type cut struct{ link, from, to int }
+
+// frame is one packet on its way.
+type frame struct {
+	link   int
+	family vrrp.Family
+	dst    netip.Addr
+	data   []byte
 }
 
 // New makes a LAN whose hosts are up, connected, and run nothing yet.
 func New(o Options) *LAN {
-	n := &LAN{opt: o, rng: rand.New(rand.NewPCG(o.Seed, 0x9568)), island: make([]int, o.Hosts), cut: map[[2]int]bool{}}
-	n.opt.MaxDelay = max(o.MinDelay, o.MaxDelay)
+	n := &LAN{opt: o, rng: rand.New(rand.NewPCG(o.Seed, 0x9568)), cut: map[cut]bool{}}
+	n.opt.MaxDelay, n.opt.Links = max(o.MinDelay, o.MaxDelay), max(1, o.Links)
+	for range n.opt.Links {
+		n.island = append(n.island, make([]int, o.Hosts))
+	}
 	n.watch.init(n)
 	for i := range o.Hosts {
 		n.hosts = append(n.hosts, newHost(n, i))
@@ -108,13 +127,18 @@ func (n *LAN) between(low, high time.Duration) time.Duration {
 
 func (n *LAN) chance(p float64) bool { return p > 0 && n.rng.Float64() < p }
 
-// carry takes one packet from a host to all others that it reaches.
-func (n *LAN) carry(from *Host, family vrrp.Family, data []byte) {
-	if !from.wired() {
+// carry takes one packet from a host to all others that it reaches: to those
+// on the link, or to the one that has the address.
+func (n *LAN) carry(from *Host, f frame) {
+	if !from.nics[f.link].wired() {
 		return
 	}
 	for _, to := range n.hosts {
-		if to == from || n.island[from.ID] != n.island[to.ID] || n.cut[[2]int{from.ID, to.ID}] {
+		if to == from || !n.together(f.link, from, to) || n.cut[cut{f.link, from.ID, to.ID}] {
+			continue
+		}
+		at := to.nics[f.link]
+		if !f.dst.IsMulticast() && !at.isOwn(f.dst) {
 			continue
 		}
 		copies := 1
@@ -123,10 +147,15 @@ func (n *LAN) carry(from *Host, family vrrp.Family, data []byte) {
 		}
 		for range copies {
 			if !n.chance(n.loss) {
-				n.After(n.between(n.opt.MinDelay, n.opt.MaxDelay), func() { to.arrive(family, data) })
+				n.After(n.between(n.opt.MinDelay, n.opt.MaxDelay), func() { at.arrive(&f) })
 			}
 		}
 	}
+}
+
+// together reports whether two hosts are on one island of a link.
+func (n *LAN) together(link int, a, b *Host) bool {
+	return n.island[link][a.ID] == n.island[link][b.ID]
 }
 
 // SetLoss makes the medium lose each copy of a packet with probability p.
@@ -141,23 +170,29 @@ func (n *LAN) SetDelay(low, high time.Duration) {
 	n.opt.MinDelay, n.opt.MaxDelay = low, max(low, high)
 }
 
-// Partition splits the LAN: hosts with the same number stay together.
-func (n *LAN) Partition(island ...int) {
-	n.fault("islands %v", island)
-	copy(n.island, island)
+// Partition splits a link: hosts with the same number stay together.
+func (n *LAN) Partition(link int, island ...int) {
+	where := ""
+	if n.opt.Links > 1 {
+		where = " of " + InterfaceOn(link)
+	}
+	n.fault("islands%s %v", where, island)
+	copy(n.island[link], island)
 }
 
-// Cut stops packets from one host to another, in this direction only.
-func (n *LAN) Cut(from, to *Host) {
+// Cut stops packets of a link from one host to another, in this direction only.
+func (n *LAN) Cut(link int, from, to *Host) {
 	n.fault("cut %s to %s", from.Name, to.Name)
-	n.cut[[2]int{from.ID, to.ID}] = true
+	n.cut[cut{link, from.ID, to.ID}] = true
 }
 
 // Heal ends partitions, cuts, loss and duplication.
 func (n *LAN) Heal() {
 	n.fault("healed")
 	n.loss, n.duplicates = 0, 0
-	clear(n.island)
+	for _, link := range n.island {
+		clear(link)
+	}
 	clear(n.cut)
 }
 

@@ -31,7 +31,7 @@ func (o *observer) judge() {
 	if len(o.rivals) > 0 && o.lan.calm() {
 		for r, since := range o.rivals {
 			if d := o.lan.now - max(since, o.calmSince); d > o.window(r.key) {
-				o.lan.violate("two actives", "vrid %d %s has two Actives on island %d for %v, more than %v", r.key.vrid, r.key.family, r.island, d, o.window(r.key))
+				o.lan.violate("two actives", "%s has two Actives on island %d for %v, more than %v", r.key, r.island, d, o.window(r.key))
 			}
 		}
 	}
@@ -51,12 +51,12 @@ func (o *observer) window(k key) time.Duration {
 func (o *observer) count() {
 	n := map[rivalry]int{}
 	for _, h := range o.lan.hosts {
-		if h.proc == nil || h.stalled() || !h.wired() {
+		if h.proc == nil || h.stalled() {
 			continue
 		}
 		for _, s := range h.proc.seen {
-			if s.state == active {
-				n[rivalry{s.key, o.lan.island[h.ID]}]++
+			if s.state == active && h.nics[s.key.link].wired() {
+				n[rivalry{s.key, o.lan.island[s.key.link][h.ID]}]++
 			}
 		}
 	}
@@ -74,7 +74,7 @@ func (o *observer) count() {
 
 func (o *observer) cover() {
 	for a, c := range o.covered {
-		bare := !slices.ContainsFunc(o.lan.hosts, func(h *Host) bool { return h.holds(a) })
+		bare := !slices.ContainsFunc(o.lan.hosts, func(h *Host) bool { return h.holds(a.Addr()) })
 		switch {
 		case bare && !c.bare:
 			c.since = o.lan.now
@@ -85,12 +85,13 @@ func (o *observer) cover() {
 	}
 }
 
-// audit looks for Actives that should have spoken.
+// audit looks for Actives that should have spoken, and for sync groups of two minds.
 func (o *observer) audit() {
 	for _, h := range o.lan.hosts {
 		if h.proc == nil || h.stalled() {
 			continue
 		}
+		o.discord(h.proc)
 		for name, s := range h.proc.seen {
 			if s.state == active && !s.farewell && s.spoke > h.resumed && o.lan.now-s.spoke > o.longestGap(s.interval) {
 				o.lan.violate("adverts", "%s %s is Active and silent for %v", h.Name, name, o.lan.now-s.spoke)
@@ -99,65 +100,41 @@ func (o *observer) audit() {
 	}
 }
 
+// discord: the members of a sync group are Active together or not at all, but
+// for the time in which one that was told by the others says goodbye and waits
+// for its successor, and that in which a member settles or waits for its lost link.
+func (o *observer) discord(p *process) {
+	for _, g := range p.cfg.Groups {
+		actives := 0
+		var bound, settle time.Duration
+		for _, name := range g.Members {
+			k := p.keys[name]
+			if p.stateOf(k) == active {
+				actives++
+			}
+			bound = max(bound, o.longest[k]+yieldSlack)
+			if c := p.configOf(k); c != nil {
+				settle = max(settle, c.Spec.Settle, c.Spec.LinkDownDelay)
+			}
+		}
+		bound += settle + auditEvery + gridSlack + 2*o.lan.opt.WakeDelay
+		if actives == 0 || actives == len(g.Members) {
+			delete(p.mixed, g.Name)
+			continue
+		}
+		since, known := p.mixed[g.Name]
+		if !known {
+			since = o.lan.now
+			p.mixed[g.Name] = since
+		}
+		if d := o.lan.now - max(since, p.host.resumed, p.reloaded); d > bound {
+			o.lan.violate("groups", "%s: of sync group %s %d members of %d are Active for %v, more than %v", p.host.Name, g.Name, actives, len(g.Members), d, bound)
+		}
+	}
+}
+
 func (o *observer) longestGap(interval time.Duration) time.Duration {
 	return interval + gridSlack + 2*o.lan.opt.WakeDelay
-}
-
-// sent judges an advert as it is handed to the wire.
-func (o *observer) sent(p *process, family vrrp.Family, src netip.Addr, message []byte) {
-	n, h := o.lan, p.host
-	var d vrrp.Datagram
-	var a vrrp.Advert
-	drop := vrrp.ParseIP(family, ipPacket(family, src, message), &d)
-	if drop == vrrp.Accepted {
-		_, drop = vrrp.Validate(&d, &a)
-	}
-	if drop != vrrp.Accepted {
-		n.violate("adverts", "%s sent what a receiver drops: %s", h.Name, drop)
-		return
-	}
-	if !slices.ContainsFunc(slices.Concat(h.own, h.owned), func(x netip.Prefix) bool { return x.Addr() == src }) {
-		n.violate("adverts", "%s sent from %s, which is not its own", h.Name, src)
-	}
-	k := key{family, a.VRID}
-	s := p.router(k)
-	off := false
-	switch {
-	case s != nil && s.state == active:
-		off = o.spacing(h, s, &a)
-	case a.Priority == vrrp.PriorityStop:
-		n.violate("adverts", "%s vrid %d: priority 0 from a router that is not Active", h.Name, a.VRID)
-	default:
-		p.pending = append(p.pending, promise{k, a.Interval}) // must become Active in this turn
-	}
-	if n.opt.Transcript && (n.opt.Adverts || off || a.Priority == vrrp.PriorityStop || s == nil || s.state != active) {
-		n.note(h, "advert %s vrid %d priority %d", family, a.VRID, a.Priority)
-	}
-}
-
-// spacing judges an Active's advert by the one before. It reports whether it
-// came before its time.
-func (o *observer) spacing(h *Host, s *seen, a *vrrp.Advert) (early bool) {
-	now := o.lan.now
-	switch {
-	case s.farewell:
-		o.lan.violate("adverts", "%s vrid %d: speaks after its farewell", h.Name, a.VRID)
-	case a.Priority == vrrp.PriorityStop:
-		s.farewell = true
-	case s.said && s.spoke > h.resumed:
-		gap := now - s.spoke
-		early = gap < a.Interval
-		most := o.longestGap(max(a.Interval, s.interval))
-		if o.lan.opt.WakeDelay == 0 && (s.spoke+h.offset)%gridSlack == 0 {
-			most -= gridSlack // on the grid there is nothing to round
-		}
-		if gap > most {
-			o.lan.violate("adverts", "%s vrid %d: %v between two adverts, the interval is %v", h.Name, a.VRID, gap, a.Interval)
-		}
-	}
-	s.spoke, s.interval, s.said = now, a.Interval, true
-	s.adverts++
-	return early
 }
 
 // transition judges a journal record; follow-ups repeat one that is known.
@@ -191,6 +168,8 @@ func (o *observer) transition(p *process, t daemon.Transition) {
 		bad("has no reason")
 	case t.Evidence.Priority == 0 || t.Evidence.Silence < 0:
 		bad("has impossible evidence")
+	case (t.Cause == vrrp.CauseHigherPriority.String() || t.Cause == vrrp.CauseHigherAddress.String()) && !o.better(p, s.key, &t):
+		bad("stepped down for a worse one")
 	}
 	if t.From == active {
 		o.lan.note(p.host, "(%s) sent %d adverts", t.Router, s.adverts)
@@ -213,6 +192,21 @@ func (o *observer) transition(p *process, t daemon.Transition) {
 	o.dirty, p.changed = true, true
 }
 
+// better reports whether the peer a router stepped down for is better than it:
+// farewells and goodbyes of losers must not.
+func (o *observer) better(p *process, k key, t *daemon.Transition) bool {
+	peer, err := netip.ParseAddr(t.Evidence.Peer)
+	if err != nil || t.Evidence.PeerPriority == nil {
+		return false
+	}
+	if theirs := *t.Evidence.PeerPriority; theirs != t.Evidence.Priority {
+		return theirs > t.Evidence.Priority
+	}
+	return slices.ContainsFunc(p.host.nics[k.link].own, func(a netip.Prefix) bool {
+		return vrrp.FamilyOf(a.Addr()) == vrrp.FamilyOf(peer) && a.Addr().Compare(peer) < 0
+	})
+}
+
 // unread reports whether an advert of a living Active waits in the socket:
 // packets are drained before deadlines are judged.
 func (p *process) unread(k key) bool {
@@ -221,7 +215,7 @@ func (p *process) unread(k key) bool {
 		header = 40
 	}
 	return slices.ContainsFunc(p.rx, func(x packet) bool {
-		return x.family == k.family && x.data[header+1] == k.vrid && x.data[header+2] != vrrp.PriorityStop
+		return x.link == p.host.nics[k.link].index && x.family == k.family && x.data[header+1] == k.vrid && x.data[header+2] != vrrp.PriorityStop
 	})
 }
 
@@ -237,7 +231,12 @@ func (o *observer) turned(p *process) {
 	p.changed = false
 	for k, s := range p.speaks {
 		if w := p.holds[k]; (w != nil) != (s.state == active) {
-			o.lan.violate("addresses", "%s vrid %d %s is %s but wants addresses: %t", p.host.Name, k.vrid, k.family, s.state, w != nil)
+			o.lan.violate("addresses", "%s: %s is %s but wants addresses: %t", p.host.Name, k, s.state, w != nil)
+		}
+	}
+	for r, k := range p.advertised {
+		if p.stateOf(k) != active {
+			o.lan.violate("addresses", "%s sends Router Advertisements as router %d for %s and is not Active", p.host.Name, r, k)
 		}
 	}
 }
@@ -248,21 +247,76 @@ func (o *observer) wanted(p *process, k *wish) {
 	if before != nil && !k.Final && k.Term <= before.Term {
 		o.lan.violate("addresses", "%s router %d: term %d after %d", p.host.Name, k.Router, k.Term, before.Term)
 	}
-	if before != nil && len(before.Addresses) > 0 {
+	if before != nil && before.Active {
 		delete(p.holds, before.key())
 	}
-	if len(k.Addresses) > 0 {
+	if !k.Active && len(k.Addresses)+len(k.Routes)+len(k.Rules) > 0 {
+		o.lan.violate("addresses", "%s router %d wants %v and is not Active", p.host.Name, k.Router, k.Addresses)
+	}
+	if k.Active {
 		p.holds[k.key()] = k
+		o.wantedMAC(p, k)
 	}
 	p.changed = true
 }
 
-// announced: nobody is told where an address is before it is there.
-func (o *observer) announced(p *process, a actions.Announcement) {
-	w := p.wishes[a.Router]
-	if w == nil || !w.applied || len(w.Addresses) == 0 || w.Term != a.Term {
-		o.lan.violate("addresses", "%s announces %v, which are not there", p.host.Name, a.Addresses)
+// wantedMAC: the wish names the macvlan it should.
+func (o *observer) wantedMAC(p *process, k *wish) {
+	c := p.configs[k.key()]
+	if c == nil || c.VirtualMAC != (k.VirtualMAC != nil) {
+		o.lan.violate("virtual MAC", "%s: %s wants the macvlan %v", p.host.Name, k.key(), k.VirtualMAC)
+	} else if v := k.VirtualMAC; v != nil && v.MAC != vrrp.VirtualMAC(k.key().family, k.key().vrid) {
+		o.lan.violate("virtual MAC", "%s: %s wants %x", p.host.Name, k.key(), v.MAC)
 	}
+}
+
+// announced: nobody is told where an address is before it is there, after it
+// has gone, or with another MAC than the one it is at.
+func (o *observer) announced(p *process, a *actions.Announcement, begins bool) {
+	w := p.wishes[a.Router]
+	// A schedule that runs goes on while the wish changes, which takes nothing away.
+	if w == nil || !w.Active || begins && (!w.applied || w.Term != a.Term) {
+		o.lan.violate("addresses", "%s announces %v, which are not there", p.host.Name, a.Targets)
+		return
+	}
+	k := w.key()
+	s := p.router(k)
+	if s == nil || s.state != active {
+		o.lan.violate("virtual MAC", "%s announces %v and is not Active", p.host.Name, a.Targets)
+		return
+	}
+	for _, to := range a.Targets {
+		at := p.host.nic(to.Link)
+		if at == nil {
+			continue // gone, and the loop has yet to hear of it
+		}
+		want := at.hardware()
+		if w.VirtualMAC != nil && to.Link == w.VirtualMAC.Parent {
+			want = w.VirtualMAC.MAC
+		}
+		if to.MAC != want && w.applied && w.Term == a.Term && o.lan.now > at.upset+2*noticeDelay+2*o.lan.opt.WakeDelay && p.host.resumed+noticeDelay < o.lan.now {
+			o.lan.violate("virtual MAC", "%s announces %v with %x, want %x", p.host.Name, to.Addresses, to.MAC, want)
+		}
+	}
+	if !a.Once {
+		return
+	}
+	// Not because the link itself asked for it, which may be heard of late.
+	calm := max(p.host.nics[k.link].upset, p.host.resumed) + 2*noticeDelay + 2*o.lan.opt.WakeDelay
+	if d := o.lan.now - s.repeated; s.repeated > s.since && o.lan.now > calm && d < time.Second {
+		o.lan.violate("addresses", "%s repeats its announcement after %v", p.host.Name, d)
+	}
+	s.repeated = o.lan.now
+}
+
+// advertises: Router Advertisements come from a virtual address that is there.
+func (o *observer) advertises(p *process, a *actions.RouterAdvert) key {
+	w := p.wishes[a.Router]
+	if w == nil || !w.applied || !w.Active || w.Term != a.Term || w.key().family != vrrp.IPv6 {
+		o.lan.violate("addresses", "%s sends Router Advertisements from %s, which is not there", p.host.Name, a.Source)
+		return key{}
+	}
+	return w.key()
 }
 
 // hook judges the order in which hooks are told.

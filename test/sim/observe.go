@@ -11,6 +11,7 @@ import (
 
 // key names a virtual router on the LAN: the same on every host.
 type key struct {
+	link   int
 	family vrrp.Family
 	vrid   uint8
 }
@@ -31,6 +32,8 @@ type seen struct {
 	hookRouter actions.RouterID
 	hookTerm   uint64
 	hookName   string
+	// repeated is when the neighbours were last told once more.
+	repeated time.Duration
 }
 
 // promise is an advert of a router that has yet to say that it is Active.
@@ -87,7 +90,7 @@ func (o *observer) disturb() {
 	}
 }
 
-func keyOf(c *daemon.RouterConfig) key { return key{c.Spec.Family, c.Spec.VRID} }
+func keyOf(c *daemon.RouterConfig) key { return key{linkOf(c.Interface), c.Spec.Family, c.Spec.VRID} }
 
 // configOf returns what a process is configured to do for a virtual router.
 func (p *process) configOf(k key) *daemon.RouterConfig {
@@ -121,33 +124,4 @@ func (n *LAN) Uncovered(a netip.Prefix) time.Duration {
 		return max(c.longest, n.now-c.since)
 	}
 	return c.longest
-}
-
-// State is what a host last said about its part in a virtual router:
-// "initialize", "backup" or "active".
-func (h *Host) State(family vrrp.Family, vrid uint8) string {
-	if h.proc == nil {
-		return initialize
-	}
-	return h.proc.stateOf(key{family, vrid})
-}
-
-// Since returns when that state began.
-func (h *Host) Since(family vrrp.Family, vrid uint8) time.Duration {
-	if h.proc != nil {
-		if s := h.proc.router(key{family, vrid}); s != nil {
-			return s.since
-		}
-	}
-	return 0
-}
-
-// Spoke returns when the host last sent an advert for a virtual router in its present state.
-func (h *Host) Spoke(family vrrp.Family, vrid uint8) time.Duration {
-	if h.proc != nil {
-		if s := h.proc.router(key{family, vrid}); s != nil {
-			return s.spoke
-		}
-	}
-	return 0
 }

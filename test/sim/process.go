@@ -20,32 +20,36 @@ type process struct {
 	dead bool
 	// stopping: asked to leave.
 	stopping bool
+	leaving  bool // and has said that it does
 
 	turnAt   time.Duration // of the next planned turn, vrrp.Never without
 	lastTurn time.Duration
 	spins    int // turns at one instant
 	inputs   int // posted since the loop was seen to have read all
 
-	sockets map[socket]bool
+	sockets map[vrrp.Listening]bool
 	rx      []packet
 	tx      []frame
 	scratch []byte
 	watched map[string]bool
+	lastID  actions.RouterID
 	wishes  map[actions.RouterID]*wish
+	// schedules and advertised are what the hands were asked for last.
+	schedules  map[actions.RouterID]*actions.Announcement
+	advertised map[actions.RouterID]key
 
-	seen    map[string]*seen // by router name
-	speaks  map[key]*seen    // the same by virtual router: the name that had a transition last
-	holds   map[key]*wish    // wishes for addresses in force
-	changed bool             // states or wishes since the last look
-	keys    map[string]key   // of every router name there ever was; a name keeps its VRID
-	lastSeq uint64           // of the journal's records
-	pending []promise        // adverts sent on the way to Active
-	count   struct{ lines, transitions, failures, reloads int }
-}
-
-type socket struct {
-	link   int
-	family vrrp.Family
+	seen     map[string]*seen             // by router name
+	speaks   map[key]*seen                // the same by virtual router: the name that had a transition last
+	holds    map[key]*wish                // wishes for addresses in force
+	changed  bool                         // states or wishes since the last look
+	keys     map[string]key               // of every router name there ever was; a name keeps its VRID
+	grouped  map[key]bool                 // was ever in a sync group: its goodbye can be taken back
+	configs  map[key]*daemon.RouterConfig // the last of every virtual router there ever was
+	reloaded time.Duration
+	mixed    map[string]time.Duration // since when the members of a group have not been of one mind
+	lastSeq  uint64                   // of the journal's records
+	pending  []promise                // adverts sent on the way to Active
+	count    struct{ lines, transitions, failures, reloads int }
 }
 
 type packet struct {
@@ -55,14 +59,11 @@ type packet struct {
 	at     time.Duration
 }
 
-type frame struct {
-	family vrrp.Family
-	data   []byte
-}
-
 func newProcess(h *Host, cfg *daemon.Config) *process {
-	p := &process{host: h, turnAt: vrrp.Never, lastTurn: -1, sockets: map[socket]bool{}, watched: map[string]bool{},
-		wishes: map[actions.RouterID]*wish{}, seen: map[string]*seen{}, keys: map[string]key{}, speaks: map[key]*seen{}, holds: map[key]*wish{}}
+	p := &process{host: h, turnAt: vrrp.Never, lastTurn: -1, sockets: map[vrrp.Listening]bool{}, watched: map[string]bool{},
+		wishes: map[actions.RouterID]*wish{}, schedules: map[actions.RouterID]*actions.Announcement{}, advertised: map[actions.RouterID]key{},
+		seen: map[string]*seen{}, speaks: map[key]*seen{}, holds: map[key]*wish{}, keys: map[string]key{},
+		grouped: map[key]bool{}, configs: map[key]*daemon.RouterConfig{}, mixed: map[string]time.Duration{}}
 	p.learn(cfg)
 	return p
 }
@@ -70,12 +71,14 @@ func newProcess(h *Host, cfg *daemon.Config) *process {
 func (p *process) learn(cfg *daemon.Config) {
 	p.cfg = cfg
 	for i := range cfg.Routers {
-		p.keys[cfg.Routers[i].Name] = keyOf(&cfg.Routers[i])
+		k := keyOf(&cfg.Routers[i])
+		p.keys[cfg.Routers[i].Name], p.configs[k] = k, &cfg.Routers[i]
+		p.grouped[k] = p.grouped[k] || cfg.Routers[i].Group != ""
 	}
 }
 
 func (p *process) begin() {
-	p.loop = daemon.New(p.cfg, daemon.Ports{Clock: p, Wire: p, Addresses: p, Announcer: p, Runner: p, Journal: p, Watch: p.watch})
+	p.loop = daemon.New(p.cfg, daemon.Ports{Clock: p, Wire: p, Addresses: p, Announcer: p, Advertiser: p, Runner: p, Journal: p, Watch: p.watch})
 	p.wake()
 }
 
@@ -156,6 +159,7 @@ func (p *process) post(in daemon.Input) {
 
 func (p *process) reload(cfg *daemon.Config) {
 	p.learn(cfg)
+	p.reloaded = p.lan().now
 	p.count.reloads++
 	p.post(daemon.Reload{Config: cfg, Reply: make(chan daemon.Plan, 1)})
 }
@@ -169,19 +173,27 @@ func (p *process) Wall() time.Time {
 }
 
 // Listen opens a socket. The order of two calls in one turn is not defined, so
-// nothing here may draw from the generator.
-func (p *process) Listen(link int, family vrrp.Family) {
-	p.lan().After(socketDelay+time.Duration(family)*time.Microsecond, func() {
-		answer := vrrp.SocketReady{Link: link, Family: family}
+// nothing here may draw from the generator, and no two answers come at one instant.
+func (p *process) Listen(l vrrp.Listening) {
+	order := time.Duration(l.Family)*time.Microsecond + time.Duration(l.Link-firstIndex)*100*time.Nanosecond
+	switch l.Group {
+	case l.Family.Group():
+	case netip.Addr{}:
+		order += 25 * time.Nanosecond
+	default:
+		order += 50 * time.Nanosecond
+	}
+	p.lan().After(socketDelay+order, func() {
+		answer := vrrp.SocketReady{Listening: l}
 		switch {
 		case p.dead:
 			return
-		case p.host.index != link:
+		case p.host.nic(l.Link) == nil:
 			answer.Err = "no such device"
 		case p.host.broken:
 			answer.Err = "permission denied: run as root"
 		default:
-			p.sockets[socket{link, family}] = true
+			p.sockets[l] = true
 		}
 		p.post(answer)
 	})
@@ -189,9 +201,16 @@ func (p *process) Listen(link int, family vrrp.Family) {
 
 // Forget closes the sockets of an interface; what is queued is lost.
 func (p *process) Forget(link int) {
-	for _, f := range []vrrp.Family{vrrp.IPv4, vrrp.IPv6} {
-		delete(p.sockets, socket{link, f})
+	for s := range p.sockets {
+		if s.Link == link {
+			delete(p.sockets, s)
+		}
 	}
+	p.lose(link)
+}
+
+// lose drops what is queued from an interface.
+func (p *process) lose(link int) {
 	p.rx = slices.DeleteFunc(p.rx, func(x packet) bool { return x.link == link })
 }
 
@@ -214,18 +233,17 @@ func (p *process) Receive(budget int, f func(*vrrp.Packet)) bool {
 }
 
 // Send queues a complete IP packet around the message.
-func (p *process) Send(link int, family vrrp.Family, src netip.Addr, message []byte) {
-	p.lan().watch.sent(p, family, src, message)
-	if link != p.host.index {
-		return
+func (p *process) Send(path *vrrp.Path, message []byte) {
+	p.lan().watch.sent(p, path, message)
+	if n := p.host.nic(path.Link); n != nil {
+		p.tx = append(p.tx, frame{n.link, path.Family, path.Dst, ipPacket(path, message)})
 	}
-	p.tx = append(p.tx, frame{family, ipPacket(family, src, message)})
 }
 
 // Flush puts what is queued on the medium.
 func (p *process) Flush() {
 	for _, f := range p.tx {
-		p.lan().carry(p.host, f.family, f.data)
+		p.lan().carry(p.host, f)
 	}
 	p.tx = p.tx[:0]
 }
@@ -240,19 +258,19 @@ func (p *process) Wake() { p.wake() }
 func (p *process) Stats(int) vrrp.SocketStats { return vrrp.SocketStats{} }
 
 // ipPacket builds what the receiver's socket hands over, from the IP header on.
-func ipPacket(family vrrp.Family, src netip.Addr, message []byte) []byte {
-	if family == vrrp.IPv4 {
+func ipPacket(path *vrrp.Path, message []byte) []byte {
+	if path.Family == vrrp.IPv4 {
 		b := make([]byte, 20, 20+len(message))
-		b[0], b[1], b[8], b[9] = 0x45, vrrp.TrafficClass, vrrp.HopLimit, vrrp.ProtocolNumber
+		b[0], b[1], b[8], b[9] = 0x45, vrrp.TrafficClass, path.TTL, vrrp.ProtocolNumber
 		binary.BigEndian.PutUint16(b[2:], uint16(20+len(message)))
-		copy(b[12:], src.AsSlice())
-		copy(b[16:], family.Group().AsSlice())
+		copy(b[12:], path.Src.AsSlice())
+		copy(b[16:], path.Dst.AsSlice())
 		return append(b, message...)
 	}
 	b := make([]byte, 40, 40+len(message))
-	b[0], b[6], b[7] = 0x60|vrrp.TrafficClass>>4, vrrp.ProtocolNumber, vrrp.HopLimit
+	b[0], b[6], b[7] = 0x60|vrrp.TrafficClass>>4, vrrp.ProtocolNumber, path.TTL
 	binary.BigEndian.PutUint16(b[4:], uint16(len(message)))
-	copy(b[8:], src.AsSlice())
-	copy(b[24:], family.Group().AsSlice())
+	copy(b[8:], path.Src.AsSlice())
+	copy(b[24:], path.Dst.AsSlice())
 	return append(b, message...)
 }

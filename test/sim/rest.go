@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -12,15 +13,20 @@ import (
 // left judges a daemon that has stopped. Its last wishes are still carried out.
 func (o *observer) left(p *process) {
 	for _, w := range p.wishes {
-		for _, a := range slices.Clone(p.host.kernel) {
-			if a.router == w.Router && len(w.Addresses) == 0 {
-				p.host.remove(a.prefix)
-			}
+		if !w.Active {
+			p.host.removeUnwanted(&wish{Wanted: actions.Wanted{Router: w.Router}})
 		}
 	}
-	for _, a := range p.host.kernel {
-		if a.router != 0 {
-			o.lan.violate("addresses", "%s has stopped and left %s behind", p.host.Name, a.prefix)
+	for _, n := range p.host.nics {
+		for _, a := range n.kernel {
+			if a.router != 0 {
+				o.lan.violate("addresses", "%s has stopped and left %s behind", p.host.Name, a.prefix)
+			}
+		}
+		for _, m := range n.macvlans {
+			if !m.silent {
+				o.lan.violate("virtual MAC", "%s has stopped and %x still speaks", p.host.Name, m.mac)
+			}
 		}
 	}
 	for name, s := range p.seen {
@@ -42,7 +48,9 @@ func (n *LAN) CheckRest() error {
 		n.checkProcess(h.proc)
 		for i := range h.proc.cfg.Routers {
 			keys[keyOf(&h.proc.cfg.Routers[i])] = true
+			n.checkAddresses(h, &h.proc.cfg.Routers[i])
 		}
+		n.checkUnits(h)
 	}
 	for k := range keys {
 		for island := range n.hosts {
@@ -52,61 +60,126 @@ func (n *LAN) CheckRest() error {
 	return n.err
 }
 
-// canServe reports whether a host can be Active for a virtual router.
-func (h *Host) canServe(k key) bool {
-	return h.Running() && !h.stalled() && h.wired() && h.proc.sockets[socket{h.index, k.family}] && h.proc.configOf(k) != nil
+// units are the routers of a configuration that are elected together: the
+// members of a sync group, or a router by itself.
+func units(cfg *daemon.Config) (out [][]*daemon.RouterConfig) {
+	place := map[string]int{}
+	for i := range cfg.Routers {
+		c := &cfg.Routers[i]
+		at, known := place[c.Group]
+		if c.Group == "" || !known {
+			at = len(out)
+			out = append(out, nil)
+			place[c.Group] = at
+		}
+		out[at] = append(out[at], c)
+	}
+	return out
 }
 
-// checkIsland: exactly one Active, the best where somebody preempts, and
-// exactly it has the addresses.
+// checkUnits: every unit of a host is Active or not as one, and if it could be
+// and is not, a host that is at least as good, or must not be preempted, is
+// Active on one of its links.
+func (n *LAN) checkUnits(h *Host) {
+	for _, unit := range units(h.proc.cfg) {
+		able, actives := 0, 0
+		for _, c := range unit {
+			if h.canServe(keyOf(c)) {
+				able++
+			}
+			if h.proc.stateOf(keyOf(c)) == active {
+				actives++
+			}
+		}
+		switch {
+		case actives > 0 && actives < len(unit):
+			n.violate("groups", "%s: of sync group %s %d members are Active", h.Name, unit[0].Group, actives)
+		case actives > 0 && able < len(unit):
+			n.violate("one active", "%s is Active as %s and cannot serve", h.Name, unit[0].Name)
+		case able == len(unit) && actives == 0 && !slices.ContainsFunc(unit, func(c *daemon.RouterConfig) bool { return n.outranked(h, c) }):
+			n.violate("one active", "%s could be Active as %s, and nobody it hears has a right to be", h.Name, unit[0].Name)
+		}
+	}
+}
+
+// outranked reports whether a host hears an Active that it has to leave alone.
+func (n *LAN) outranked(h *Host, c *daemon.RouterConfig) bool {
+	k := keyOf(c)
+	return slices.ContainsFunc(n.hosts, func(x *Host) bool {
+		if x == h || x.proc == nil || x.proc.stateOf(k) != active || !n.together(k.link, h, x) {
+			return false
+		}
+		preempts := c.Spec.Preempt || c.Spec.Priority == vrrp.PriorityOwner
+		return !preempts || x.proc.configOf(k).Spec.Priority >= c.Spec.Priority
+	})
+}
+
+// checkIsland: never two Actives that hear each other.
 func (n *LAN) checkIsland(k key, island int) {
-	var able, actives []*Host
+	var actives []*Host
 	for _, h := range n.hosts {
-		if n.island[h.ID] != island || h.proc == nil {
-			continue
-		}
-		if h.canServe(k) {
-			able = append(able, h)
-		}
-		if h.proc.stateOf(k) == active {
+		if n.island[k.link][h.ID] == island && h.proc != nil && h.proc.stateOf(k) == active {
 			actives = append(actives, h)
 		}
-		n.checkAddresses(h, k)
 	}
-	if len(actives) != min(1, len(able)) {
-		n.violate("one active", "vrid %d %s on island %d: %d Actives %s among %d able hosts %s", k.vrid, k.family, island,
-			len(actives), names(actives), len(able), names(able))
-		return
+	if len(actives) > 1 {
+		n.violate("one active", "%s on island %d: Actives are %s", k, island, names(actives))
 	}
-	if len(actives) == 0 {
-		return
+}
+
+// checkAddresses: exactly an Active has the addresses, each where it belongs,
+// and its virtual MAC speaks; a Backup's is there and silent.
+func (n *LAN) checkAddresses(h *Host, c *daemon.RouterConfig) {
+	k := keyOf(c)
+	isActive := h.proc.stateOf(k) == active
+	for _, a := range c.Addresses {
+		at := h.nics[k.link]
+		if a.Interface != "" {
+			at = h.nics[linkOf(a.Interface)]
+		}
+		if !c.Owner && at.index != 0 && at.holds(a.Prefix.Addr()) != isActive {
+			n.violate("addresses", "%s is %s and holds %s: %t", h.Name, h.proc.stateOf(k), a.Prefix, !isActive)
+		}
 	}
-	best := actives[0].proc.configOf(k).Spec
-	for _, h := range able {
-		if s := h.proc.configOf(k).Spec; s.Priority > best.Priority && (s.Preempt || s.Priority == vrrp.PriorityOwner) {
-			n.violate("one active", "vrid %d %s: %s is Active with priority %d although %s has %d and preempts", k.vrid, k.family,
-				actives[0].Name, best.Priority, h.Name, s.Priority)
+	for _, at := range h.nics {
+		for _, a := range at.kernel {
+			if a.router != 0 && keyOfAddress(a.prefix) == k &&
+				!slices.ContainsFunc(c.Addresses, func(x actions.Address) bool { return x.Prefix == a.prefix }) {
+				n.violate("addresses", "%s holds %s, which nobody wants", h.Name, a.prefix)
+			}
+		}
+	}
+	n.checkMAC(h, c, isActive)
+	for r, of := range h.proc.advertised {
+		if of == k && !isActive {
+			n.violate("addresses", "%s sends Router Advertisements for router %d and is not Active", h.Name, r)
 		}
 	}
 }
 
-func (n *LAN) checkAddresses(h *Host, k key) {
-	c := h.proc.configOf(k)
-	if c == nil || c.Owner {
-		return
-	}
-	want := h.proc.stateOf(k) == active
-	for _, a := range c.Addresses {
-		if h.holds(a) != want {
-			n.violate("addresses", "%s is %s and holds %s: %t", h.Name, h.proc.stateOf(k), a, !want)
+func (n *LAN) checkMAC(h *Host, c *daemon.RouterConfig, isActive bool) {
+	k := keyOf(c)
+	at := h.nics[k.link]
+	found := false
+	for _, m := range at.macvlans {
+		if m.mac != vrrp.VirtualMAC(k.family, k.vrid) {
+			continue
+		}
+		if found {
+			n.violate("virtual MAC", "%s has two macvlans with %x", h.Name, m.mac)
+		}
+		found = true
+		if m.silent == isActive {
+			n.violate("virtual MAC", "%s is %s for %s and %x is silent: %t", h.Name, h.proc.stateOf(k), k, m.mac, m.silent)
 		}
 	}
-	for _, a := range h.kernel {
-		if a.router != 0 && VirtualRouterOf(a.prefix) == k.vrid && vrrp.FamilyOf(a.prefix.Addr()) == k.family && !slices.Contains(c.Addresses, a.prefix) {
-			n.violate("addresses", "%s holds %s, which nobody wants", h.Name, a.prefix)
-		}
+	if wanted := c.VirtualMAC && at.wired() && !h.noMACs && h.Running(); found != wanted && (found || wanted) && !h.noMACs && at.wired() {
+		n.violate("virtual MAC", "%s has a macvlan for %s: %t, configured %t", h.Name, k, found, c.VirtualMAC)
 	}
 }
+
+// String names a virtual router as the laws do.
+func (k key) String() string { return fmt.Sprintf("vrid %d %s on link %d", k.vrid, k.family, k.link) }
 
 func names(hosts []*Host) (out []string) {
 	for _, h := range hosts {

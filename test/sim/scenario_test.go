@@ -100,16 +100,16 @@ func TestScenarios(t *testing.T) {
 		}},
 		{"cut-and-heal", 2, func(c *scene) {
 			c.settled(150, 100)
-			c.Partition(0, 1)
+			c.Partition(0, 0, 1)
 			c.rest(6 * s)
 			c.Heal()
 			c.rest(4 * s)
 		}},
 		{"link-down-and-up", 2, func(c *scene) {
 			c.settled(150, 100)
-			c.h[0].LinkDown()
+			c.h[0].LinkDown(0)
 			c.rest(6 * s)
-			c.h[0].LinkUp()
+			c.h[0].LinkUp(0)
 			c.rest(6 * s)
 		}},
 		{"stop-with-yield", 2, func(c *scene) {
@@ -176,7 +176,7 @@ func TestScenarios(t *testing.T) {
 		}},
 		{"owner", 2, func(c *scene) {
 			own := web(vrrp.PriorityOwner, func(c *daemon.RouterConfig) { c.Owner = true })
-			c.h[0].Own(own.Addresses...)
+			c.h[0].Own(own)
 			c.boot(1, web(100))
 			c.rest(6 * s)
 			c.boot(0, own)
@@ -216,11 +216,11 @@ func TestScenarios(t *testing.T) {
 			c.rest(6 * s)
 		}},
 		{"interface-missing", 2, func(c *scene) {
-			c.h[0].Vanish()
+			c.h[0].Vanish(0)
 			c.settled(150, 100)
-			c.h[0].Appear()
+			c.h[0].Appear(0)
 			c.rest(6 * s)
-			c.h[0].Vanish()
+			c.h[0].Vanish(0)
 			c.rest(6 * s)
 		}},
 		{"sockets-broken", 1, func(c *scene) {
@@ -301,10 +301,11 @@ func TestNoDrift(t *testing.T) {
 	const late = 700 * time.Microsecond
 	c := newScene(t, 2, func(o *sim.Options) { o.WakeDelay = late; o.OddClocks = true })
 	c.settled(150, 100)
-	first := c.h[0].Spoke(vrrp.IPv4, 51)
+	r := web(150)
+	first := c.h[0].Spoke(&r)
 	for i := range 3600 {
 		c.run(s)
-		off := (c.h[0].Spoke(vrrp.IPv4, 51) - first) % s
+		off := (c.h[0].Spoke(&r) - first) % s
 		if off > s/2 {
 			off -= s
 		}

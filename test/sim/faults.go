@@ -1,0 +1,97 @@
+package sim
+
+import "time"
+
+// fault does one bad thing, or one that looks like one.
+func (h *History) fault() {
+	rng := h.lan.rng
+	host := h.lan.hosts[rng.IntN(len(h.lan.hosts))]
+	link := rng.IntN(h.lan.opt.Links)
+	later := h.lan.between(0, 10*h.unit)
+	switch kind := rng.IntN(24); {
+	case kind < 9:
+		h.faultOfProcess(kind, host, later)
+	case kind < 15:
+		h.faultOfMedium(kind, host, link, later)
+	default:
+		h.faultOfHost(kind, host, link, later)
+	}
+}
+
+func (h *History) faultOfProcess(kind int, host *Host, later time.Duration) {
+	n, rng := h.lan, h.lan.rng
+	switch kind {
+	case 0, 1:
+		host.Crash()
+		if rng.IntN(2) == 0 {
+			n.After(later, func() { h.reboot(host) })
+		}
+	case 2, 3:
+		host.Stop(rng.IntN(4) > 0)
+	case 4, 5:
+		h.reboot(host)
+	case 6, 7:
+		host.Stall(n.between(h.unit/2, 10*h.unit))
+	case 8:
+		host.Pause(n.between(h.unit/2, 10*h.unit))
+	}
+}
+
+func (h *History) faultOfMedium(kind int, host *Host, link int, later time.Duration) {
+	n, rng := h.lan, h.lan.rng
+	switch kind {
+	case 9:
+		n.SetLoss([]float64{0.1, 0.5, 1}[rng.IntN(3)])
+		n.After(later, func() { n.SetLoss(0) })
+	case 10:
+		n.SetDuplicates(0.3)
+	case 11, 12:
+		island := make([]int, len(n.hosts))
+		for i := range island {
+			island[i] = rng.IntN(2)
+		}
+		n.Partition(link, island...)
+	case 13:
+		if other := n.hosts[rng.IntN(len(n.hosts))]; host != other {
+			n.Cut(link, host, other)
+		}
+	case 14:
+		n.Heal()
+	}
+}
+
+func (h *History) faultOfHost(kind int, host *Host, link int, later time.Duration) {
+	n, rng := h.lan, h.lan.rng
+	switch kind {
+	case 15, 16:
+		host.LinkDown(link)
+		n.After(later, func() { host.LinkUp(link) })
+	case 17:
+		host.Vanish(link)
+		n.After(later/2, func() { host.Appear(link) })
+	case 18:
+		host.Steal()
+	case 19:
+		host.Claim()
+	case 20, 21:
+		h.reload(host)
+		h.reload(n.hosts[rng.IntN(len(n.hosts))])
+	case 22:
+		host.StepWall(n.between(-time.Hour, time.Hour))
+		switch rng.IntN(3) {
+		case 0:
+			host.ChangeMAC(link)
+		case 1:
+			host.Replace(link)
+		case 2:
+			host.Failover(link)
+		}
+	case 23:
+		h.broken = true
+		host.BreakSockets(rng.IntN(2) == 0)
+		host.BreakMACs(!host.broken)
+		host.Vanish(link)
+		n.After(h.unit, func() { host.Appear(link) })
+		n.After(later, func() { host.BreakSockets(false); host.BreakMACs(false) })
+	}
+}
