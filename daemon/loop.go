@@ -167,6 +167,11 @@ func (l *Loop) Turn() (next time.Duration, finished bool) {
 	l.decide(now)
 	l.ports.Wire.Flush()
 	if l.stopping && l.left(now) {
+		for _, r := range l.routers {
+			if r.cfg.VirtualMAC {
+				l.forgetWish(r) // the addresses are off, the macvlan is not
+			}
+		}
 		return vrrp.Never, true
 	}
 	l.armed = min(l.due.next(), l.retryAt, l.groupAt, l.stopAt)

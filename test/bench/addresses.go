@@ -42,11 +42,15 @@ func addMany(family string, n int, end time.Time) error {
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "virtual_router \"pulse\" {\n  interface = \"eth1\"\n  vrid = 2\n  interval = %q\n  addresses = [\"10.78.1.1\"]\n}\n", pulseInterval)
-	fmt.Fprintf(&b, "virtual_router \"many\" {\n  interface = \"eth0\"\n  vrid = 1\n  interval = \"1s\"\n  priority = 200\n  addresses = [%q]\n  extra_addresses = [\n", extra(family, 0))
-	for i := 1; i < n; i++ {
-		fmt.Fprintf(&b, "    %q,\n", extra(family, i))
+	fmt.Fprintf(&b, "virtual_router \"many\" {\n  interface = \"eth0\"\n  vrid = 1\n  interval = \"1s\"\n  priority = 200\n  addresses = [%q]\n", extra(family, 0))
+	if n > 1 {
+		b.WriteString("  extra_addresses = [\n")
+		for i := 1; i < n; i++ {
+			fmt.Fprintf(&b, "    %q,\n", extra(family, i))
+		}
+		b.WriteString("  ]\n")
 	}
-	b.WriteString("  ]\n}\n")
+	b.WriteString("}\n")
 	d, err := l.Host("r1").Backbeat(b.String())
 	if err != nil {
 		return err

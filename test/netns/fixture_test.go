@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"net/netip"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -18,6 +19,9 @@ import (
 // share the kernel's lock for addresses and links, and each would measure how
 // long the others hold it.
 func TestMain(m *testing.M) {
+	if os.Getenv(envRouter) != "" {
+		os.Exit(multicastRouter())
+	}
 	lab.Main(lab.Options{Binary: true}, func() int {
 		if err := flag.Set("test.parallel", "2"); err != nil {
 			panic("netns: " + err.Error())
@@ -89,7 +93,13 @@ type scene struct {
 // advert that was seen must have been well-formed, and a failed test shows the logs.
 func newScene(t *testing.T, text string) *scene {
 	t.Helper()
-	l, ctx := lab.ForTest(t, lab.Plan{Hosts: []string{"r1", "r2", "client", "other"}}, 60*time.Second)
+	return newSceneOn(t, text, 1)
+}
+
+// newSceneOn is newScene with several links.
+func newSceneOn(t *testing.T, text string, links int) *scene {
+	t.Helper()
+	l, ctx := lab.ForTest(t, lab.Plan{Hosts: []string{"r1", "r2", "client", "other"}, Links: links}, 60*time.Second)
 	s := &scene{Lab: l, t: t, ctx: ctx}
 	var err error
 	s.sniffer, err = l.Sniff()
