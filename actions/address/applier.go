@@ -39,8 +39,9 @@ type applier struct {
 	macOf   map[actions.RouterID]*macState
 	doomed  []*macState
 	parents map[string]*parentState
-	// refusing: accept mode has been off for somebody.
-	refusing bool
+	// refusing: accept mode has been off for somebody; used: the firewall has
+	// been asked for anything.
+	refusing, used bool
 	// waiting are lost addresses whose restoration is held back.
 	waiting map[place]pause
 }
@@ -117,6 +118,9 @@ func (a *applier) run(ctx context.Context) {
 		case <-timer.C:
 		case <-ctx.Done():
 			a.work()
+			if a.used && len(a.macOf) == 0 {
+				_ = a.veil.Clear() // nothing is silent or refused any more
+			}
 			a.ledger.close()
 			return
 		}
@@ -168,7 +172,7 @@ func (a *applier) turn(in inbox) {
 		a.accept(o)
 		if o.Active && o.Refuse {
 			a.refuse(o.list, true)
-			refusing, a.refusing = true, true
+			refusing, a.refusing, a.used = true, true, true
 		}
 	}
 	if refusing {

@@ -81,6 +81,7 @@ func (a *applier) queueMAC(o *order) bool {
 		old = &macState{want: *o.VirtualMAC}
 		a.macOf[o.Router] = old
 		a.veil.Silence(old.want.ParentName, old.want.MAC)
+		a.used = true
 	}
 	o.mac = old
 	switch {

@@ -40,12 +40,6 @@ func (b *backoff) delay(now time.Time) time.Duration {
 	return b.pause
 }
 
-// held reports whether a further attempt is to wait.
-func (b *backoff) held(now time.Time) bool {
-	n := len(b.done)
-	return n > 0 && b.delay(now) > now.Sub(b.done[n-1])
-}
-
 // did records a restoration, or the attempt of one.
 func (b *backoff) did(now time.Time) {
 	if len(b.done) == freeRestorations {

@@ -67,7 +67,6 @@ type holdingThing struct {
 	// foreign: it was there before us; present: it is there as far as we know;
 	// troubled: the last attempt failed, which has been said.
 	foreign, present, troubled bool
-	backoff                    backoff
 }
 
 // thingsOf lists what an order wants besides addresses, routes in their order,
@@ -147,9 +146,8 @@ func (a *applier) dropThings(o *order) {
 
 // verifyThings puts back routes and rules that are missing.
 func (a *applier) verifyThings(culprit string) {
-	now := a.now()
 	for _, h := range a.things {
-		if h.foreign || h.backoff.held(now) {
+		if h.foreign {
 			continue
 		}
 		err := a.kernel.addThing(h.thing)
@@ -159,7 +157,6 @@ func (a *applier) verifyThings(culprit string) {
 		}
 		was := h.troubled
 		r := actions.Restored{Router: h.router, What: h.thing.String(), Culprit: culprit}
-		h.backoff.did(now)
 		if h.present, h.troubled = err == nil, err != nil; err != nil {
 			r.Err = explainThing(err)
 			if was {

@@ -17,7 +17,7 @@ import (
 // share the kernel's lock for addresses and links.
 func TestMain(m *testing.M) {
 	lab.Main(lab.Options{Binary: true}, func() int {
-		if err := flag.Set("test.parallel", "2"); err != nil {
+		if err := flag.Set("test.parallel", "6"); err != nil {
 			panic("interop: " + err.Error())
 		}
 		return m.Run()

@@ -26,8 +26,9 @@ type Advert struct {
 	Version, Type  uint8
 	VRID, Priority uint8
 	Count          uint8
-	// Reserve is the nibble before the interval.
+	// Reserve is the nibble before the interval, AuthType what version 2 has in its place.
 	Reserve   uint8
+	AuthType  uint8
 	Interval  time.Duration
 	Checksum  uint16
 	Form      Form
@@ -53,10 +54,15 @@ func parseAdvert(src, dst netip.Addr, b []byte) (*Advert, error) {
 	if src.Is6() {
 		size = 16
 	}
-	if len(b) != 8+int(a.Count)*size {
+	auth := 0
+	if a.Version == 2 { // RFC 3768 5.1: authentication type, whole seconds, eight bytes behind the addresses
+		a.Reserve, a.AuthType, a.Interval, auth = 0, b[4], time.Duration(b[5])*time.Second, 8
+	}
+	end := 8 + int(a.Count)*size
+	if len(b) != end+auth {
 		return nil, fmt.Errorf("%d bytes do not fit %d addresses", len(b), a.Count)
 	}
-	for rest := b[8:]; len(rest) > 0; rest = rest[size:] {
+	for rest := b[8:end]; len(rest) > 0; rest = rest[size:] {
 		addr, _ := netip.AddrFromSlice(rest[:size])
 		a.Addresses = append(a.Addresses, addr)
 	}
