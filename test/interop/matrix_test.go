@@ -72,8 +72,6 @@ var (
 
 // matrix is what backbeat is put beside. Version 2 and FRR count in seconds, or
 // are at their best so.
-//
-// conformance: X1, X2, X4, X5, X7, X8, X9, X10, X12
 var matrix = []entry{
 	{name: "keepalived v2", t: time.Second, version: 2, lines: []string{"version = 2"}, addresses: four, other: kaLines(2)},
 	{name: "keepalived v2, password", t: time.Second, version: 2, lines: []string{"version = 2", `auth_pass = "s3cret"`}, addresses: four,

@@ -81,7 +81,9 @@ func TestLinkLocalElsewhere(t *testing.T) {
 }
 
 // TestRefuseForwards: a packet to a refused address that is not held here goes
-// no further (H12), another one does.
+// no further, another one does.
+//
+// conformance: H12
 func TestRefuseForwards(t *testing.T) {
 	w := newWire(t, "vf0")
 	if err := os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("1"), 0o644); err != nil {
