@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 )
 
@@ -17,10 +18,10 @@ func TsharkPath() (string, error) {
 	return path, nil
 }
 
-// Judge lets tshark decode everything that was recorded and returns how many
-// adverts there were, and what it had to complain about: malformed packets,
-// checksums wrong in both forms.
-func (s *Sniffer) Judge(ctx context.Context) (adverts int, complaints []string, err error) {
+// Judge lets tshark decode every VRRP packet that hosts sent (none: all hosts)
+// and returns how many adverts there were, and what it had to complain about:
+// malformed packets, checksums wrong in both forms.
+func (s *Sniffer) Judge(ctx context.Context, hosts ...string) (adverts int, complaints []string, err error) {
 	path, err := TsharkPath()
 	if err != nil {
 		return 0, nil, err
@@ -30,7 +31,10 @@ func (s *Sniffer) Judge(ctx context.Context) (adverts int, complaints []string, 
 		return 0, nil, fmt.Errorf("write the capture: %w", err)
 	}
 	defer os.Remove(file.Name())
-	if err := s.WritePcap(file); err != nil {
+	err = s.writePcap(file, func(f *Frame) bool {
+		return (f.Advert != nil || f.Malformed != nil) && (len(hosts) == 0 || slices.Contains(hosts, f.Host))
+	})
+	if err != nil {
 		return 0, nil, err
 	}
 	if err := file.Close(); err != nil {

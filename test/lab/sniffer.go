@@ -202,13 +202,15 @@ func (s *Sniffer) Malformed() []Frame {
 }
 
 // WritePcap writes everything as a capture file.
-func (s *Sniffer) WritePcap(w io.Writer) error {
+func (s *Sniffer) WritePcap(w io.Writer) error { return s.writePcap(w, nil) }
+
+func (s *Sniffer) writePcap(w io.Writer, keep func(*Frame) bool) error {
 	out := pcapgo.NewWriterNanos(w)
 	if err := out.WriteFileHeader(1<<16, layers.LinkTypeEthernet); err != nil {
 		return fmt.Errorf("write the capture file: %w", err)
 	}
 	boot := time.Now().Add(-Now())
-	for _, f := range s.Frames(0, nil) {
+	for _, f := range s.Frames(0, keep) {
 		info := gopacket.CaptureInfo{Timestamp: boot.Add(f.At), CaptureLength: len(f.Raw), Length: len(f.Raw)}
 		if err := out.WritePacket(info, f.Raw); err != nil {
 			return fmt.Errorf("write the capture file: %w", err)

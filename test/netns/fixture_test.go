@@ -248,12 +248,26 @@ func (s *scene) finish() {
 			s.t.Errorf("%s sent a bad advert: TTL %d, %+v", f.Host, f.TTL, a)
 		}
 	}
+	s.judge()
 	if n := s.sniffer.Lost(); n > 0 {
 		s.t.Errorf("the sniffer lost %d frames", n)
 	}
 	if s.t.Failed() {
 		s.t.Logf("== log of r1\n%s", s.r1.Log())
 		s.t.Logf("== log of r2\n%s", s.r2.Log())
+	}
+}
+
+// judge asks tshark, where there is one, about every advert of ours. (CI has it:
+// TestTsharkAgrees fails without.)
+func (s *scene) judge() {
+	if _, err := lab.TsharkPath(); err != nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	if _, complaints, err := s.sniffer.Judge(ctx, "r1", "r2"); err != nil || len(complaints) > 0 {
+		s.t.Errorf("tshark: %v, %s", err, strings.Join(complaints, "\n"))
 	}
 }
 

@@ -51,6 +51,7 @@ func TestSyncGroupOfTwoLinks(t *testing.T) {
 	fault := lab.Now()
 	s.must(s.Host("r1").Cut()) // the cable of eth0
 	s.both("r2")
+	s.until("r2 to answer the client", func() bool { return s.probe.Answerer() == "r2" })
 	s.takeover(fault, down)
 	has("r1", false)
 	has("r2", true)
