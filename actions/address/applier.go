@@ -153,7 +153,11 @@ func (a *applier) work() {
 
 // verify compares with the kernel what it does not tell about.
 func (a *applier) verify() {
-	if now := a.now(); now.Sub(a.verified) >= verifyEvery {
+	now := a.now()
+	if a.verified.IsZero() {
+		a.verified = now
+	}
+	if now.Sub(a.verified) >= verifyEvery {
 		a.verified = now
 		a.verifyThings("unknown")
 		a.verifyVeil()
