@@ -26,7 +26,6 @@ type group struct {
 	promoted  time.Duration // when it became Active last
 	swings    int
 	holdUntil time.Duration
-	told      bool // that it waits for a member
 }
 
 // changed notes that a member took a step; the decision comes when all that
