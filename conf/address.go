@@ -27,7 +27,7 @@ func (d *decoder) placeAddresses(s *section) []placedAddress {
 	out := d.addressList(s.get("addresses"), true)
 	var rest []placedAddress
 	for _, b := range s.all("address") {
-		a, ok := d.addressBlock(b, s.get("interface").text)
+		a, ok := d.addressBlock(b, s)
 		if !ok {
 			continue
 		}
@@ -63,8 +63,9 @@ func (d *decoder) anycast(p netip.Prefix, at hcl.Range) {
 	}
 }
 
-// addressBlock reads an address block; home is the router's interface.
-func (d *decoder) addressBlock(b *section, home string) (placedAddress, bool) {
+// addressBlock reads an address block of the router s.
+func (d *decoder) addressBlock(b, s *section) (placedAddress, bool) {
+	home := s.get("interface").text
 	p, summary, detail := parseAddress(b.name)
 	if summary != "" {
 		d.errorf(b.nameRange, summary, "%s", detail)
@@ -73,13 +74,18 @@ func (d *decoder) addressBlock(b *section, home string) (placedAddress, bool) {
 	d.anycast(p, b.nameRange)
 	a := placedAddress{at: b.nameRange, advertise: b.get("advertise").yes,
 		Address: actions.Address{Prefix: p, Interface: d.interfaceName(b.get("interface"), home), Label: b.get("label").text,
-			Scope: scopes[b.get("scope").text], NoPrefixRoute: b.get("noprefixroute").yes}}
+			Scope: uint8(b.get("scope").num), NoPrefixRoute: b.get("noprefixroute").yes}}
 	link := home
-	if a.Interface != "" {
+	switch {
+	case a.Interface != "":
 		link = a.Interface
+	case s.get("virtual_mac").yes:
+		link = s.get("virtual_mac_name").text
 	}
 	switch label := b.get("label"); {
 	case label.text == "":
+	case link == "" && p.Addr().Is4():
+		d.errorf(label.at, "Label of an interface without a name", "The address goes on the macvlan, and a label begins with its name: add virtual_mac_name.")
 	case p.Addr().Is6():
 		d.errorf(label.at, "IPv6 addresses have no label", "Labels are IPv4's (ip-address(8)). Remove it.")
 	case len(label.text) > maxInterfaceName || label.text != link && !strings.HasPrefix(label.text, link+":"):
@@ -94,9 +100,6 @@ func (d *decoder) addressBlock(b *section, home string) (placedAddress, bool) {
 	}
 	return a, true
 }
-
-// scopes are the rtnetlink scopes (linux/rtnetlink.h).
-var scopes = map[string]uint8{"global": 0, "site": 200, "link": 253, "host": 254}
 
 // interfaceName judges the name of another interface; the router's own is said
 // by leaving it out.

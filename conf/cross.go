@@ -21,6 +21,10 @@ func (d *decoder) crossCheck(routers []*router) {
 	names := make(map[string]*router)
 	elections := make(map[election][]*router)
 	macs := make(map[string]*router)
+	links := make(map[string]bool)
+	for _, r := range routers {
+		links[r.cfg.Interface] = true
+	}
 	d.others = make(map[string]hcl.Range)
 	holders := make(map[heldAddress]holder)
 	for _, r := range routers {
@@ -38,16 +42,48 @@ func (d *decoder) crossCheck(routers []*router) {
 					"virtual_router %q at %s has it on %s for %s already. Choose another number, the same on all hosts of this virtual router.",
 					before.cfg.Name, place(before.sec.get("vrid").at), e.link, e.family)
 			} else {
+				d.oneMAC(r, elections[e])
 				elections[e] = append(elections[e], r)
 			}
 		}
-		if name := r.cfg.MACName; name != "" && macs[name] != nil {
-			d.errorf(r.sec.get("virtual_mac_name").at, fmt.Sprintf("%s is given twice", name), "virtual_router %q has it already.", macs[name].cfg.Name)
-		} else if name != "" {
-			macs[name] = r
-		}
+		d.macName(r, macs, links)
 		d.routesOnce(r)
 		d.addressesOnce(r, holders)
+	}
+	for _, r := range routers {
+		h, taken := holders[heldAddress{"", r.cfg.Source}]
+		if r.cfg.Source.IsValid() && taken && h.router != r && !h.router.cfg.Owner {
+			d.errorf(r.sec.get("source").at, "source is a virtual address", "virtual_router %q holds %s, which moves between the hosts. Write the address that is this host's own.", h.router.cfg.Name, r.cfg.Source)
+		}
+	}
+}
+
+// macName: a macvlan needs a name of its own.
+func (d *decoder) macName(r *router, macs map[string]*router, links map[string]bool) {
+	name, at := r.cfg.MACName, r.sec.get("virtual_mac_name").at
+	switch {
+	case name == "" || !r.cfg.VirtualMAC:
+	case macs[name] != nil:
+		d.errorf(at, fmt.Sprintf("%s is given twice", name), "virtual_router %q has it already. Give this macvlan another name.", macs[name].cfg.Name)
+	case links[name]:
+		d.errorf(at, fmt.Sprintf("%s is another interface", name), "A virtual router of this file runs on it. Give this macvlan another name.")
+	default:
+		macs[name] = r
+	}
+}
+
+// oneMAC: the virtual router MAC is made of family and VRID alone, and a link
+// can carry it once, however different the groups are.
+func (d *decoder) oneMAC(r *router, list []*router) {
+	if !r.cfg.VirtualMAC {
+		return
+	}
+	for _, o := range list {
+		if o.cfg.VirtualMAC {
+			d.errorf(r.sec.get("virtual_mac").at, "The virtual MAC is taken", "virtual_router %q at %s has VRID %d on %s too, and so the same MAC. Choose another VRID, or remove virtual_mac from one of the two.",
+				o.cfg.Name, place(o.sec.get("vrid").at), o.cfg.Spec.VRID, o.cfg.Interface)
+			return
+		}
 	}
 }
 

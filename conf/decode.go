@@ -2,6 +2,7 @@ package conf
 
 import (
 	"fmt"
+	"io/fs"
 	"slices"
 	"strings"
 
@@ -20,6 +21,8 @@ type decoder struct {
 	// syntax is where the parser stumbled: what follows such a place may have
 	// been skipped, so nothing is called missing there.
 	syntax []hcl.Range
+	// modes are the modes of the files, as far as they are known.
+	modes map[string]fs.FileMode
 	// others is where each route and rule was given.
 	others map[string]hcl.Range
 }
@@ -66,15 +69,8 @@ func (d *decoder) attributes(b *hclsyntax.Body, def *block, sec *section) {
 		at := b.Attributes[name]
 		arg := def.argument(name)
 		if arg == nil {
-			meant := d.unknownArgument(at, def)
-			if a := def.argument(meant); a != nil && a.secret {
-				d.secrets = append(d.secrets, at.SrcRange)
-			}
-			sec.meant[meant] = true
+			sec.meant[d.unknownArgument(at, def)] = true
 			continue
-		}
-		if arg.secret {
-			d.secrets = append(d.secrets, at.SrcRange)
 		}
 		sec.values[name] = d.value(arg, at)
 	}
@@ -86,7 +82,7 @@ func (d *decoder) inner(blocks hclsyntax.Blocks, def *block, sec *section) {
 	for _, b := range blocks {
 		child := def.block(b.Type)
 		if child == nil {
-			d.unknownBlock(b, def)
+			d.unknownBlock(b, def, sec)
 			sec.meant[b.Type] = true
 			continue
 		}
@@ -216,10 +212,17 @@ func (d *decoder) unknownArgument(at *hclsyntax.Attribute, def *block) string {
 	return nearest(at.Name, names)
 }
 
-func (d *decoder) unknownBlock(b *hclsyntax.Block, def *block) {
+func (d *decoder) unknownBlock(b *hclsyntax.Block, def *block, sec *section) {
 	if a := def.argument(b.Type); a != nil {
 		d.errorf(b.DefRange(), fmt.Sprintf("%s is not a block", b.Type), "Write it with an equals sign:\n    %s", a.example)
 		return
+	}
+	for i := range def.arguments {
+		if a := &def.arguments[i]; slices.Contains(a.elsewhere, b.Type) {
+			d.errorf(b.TypeRange, unknown("block", b.Type), "Here it is an argument called %s:\n    %s", a.name, a.example)
+			sec.meant[a.name] = true
+			return
+		}
 	}
 	var names []string
 	for i := range def.blocks {
@@ -253,6 +256,9 @@ func (d *decoder) expect(what, name string, names []string, def *block) string {
 // nearest returns the name that name is a misspelling of, or "". Up to two
 // edits (HCL's own limit), but never more than half of the word.
 func nearest(name string, names []string) string {
+	if len(name) > 2*maxName {
+		return "" // the distance costs time with the square of the length
+	}
 	best, dist := "", 3
 	for _, n := range names {
 		if l := levenshtein.Distance(strings.ToLower(name), n, nil); l < dist && l*2 <= len(n) {

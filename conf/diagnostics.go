@@ -7,7 +7,6 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/mitchellh/go-wordwrap"
@@ -20,8 +19,11 @@ type Diagnostics struct {
 	files map[string]*hcl.File
 	// routers is where each virtual_router block begins.
 	routers map[string]hcl.Range
-	// secrets are the arguments whose text no message may show.
+	// secrets are the parts of the files that no message may show.
 	secrets []hcl.Range
+	// lists are the lists of the files: what is wrong with thousands of elements
+	// is said of the first few.
+	lists []hcl.Range
 	// programs is where the program of each hook's command stands.
 	programs map[hookKey]hcl.Range
 }
@@ -113,7 +115,7 @@ func (d *Diagnostics) List() []Diagnostic {
 		p := Diagnostic{Severity: severity(g), Summary: g.Summary, Detail: g.Detail}
 		if g.Subject != nil {
 			p.File, p.Line, p.Column = g.Subject.Filename, g.Subject.Start.Line, g.Subject.Start.Column
-			line, _ := d.sourceLine(g.Subject)
+			line, _, _ := d.sourceLine(g.Subject)
 			p.SourceLine = string(line)
 		}
 		out = append(out, p)
@@ -131,11 +133,12 @@ func severity(g *hcl.Diagnostic) string {
 	return "warning"
 }
 
-// sourceLine returns the line on which r begins, and the offset of r in it.
-func (d *Diagnostics) sourceLine(r *hcl.Range) (line []byte, offset int) {
+// sourceLine returns the line on which r begins, and which part of it r covers.
+// The part may go beyond the end of the line.
+func (d *Diagnostics) sourceLine(r *hcl.Range) (line []byte, offset, length int) {
 	f := d.files[r.Filename]
 	if f == nil || r.Start.Byte < 0 || r.Start.Byte > len(f.Bytes) {
-		return nil, 0
+		return nil, 0, 0
 	}
 	begin := bytes.LastIndexByte(f.Bytes[:r.Start.Byte], '\n') + 1
 	line = f.Bytes[begin:]
@@ -143,48 +146,17 @@ func (d *Diagnostics) sourceLine(r *hcl.Range) (line []byte, offset int) {
 		line = line[:end]
 	}
 	line = bytes.TrimSuffix(line, []byte{'\r'})
-	offset = min(r.Start.Byte-begin, len(line))
-	return d.masked(line, r), offset
+	offset, length = r.Start.Byte-begin, len(line)
+	if r.End.Line == r.Start.Line {
+		length = r.End.Byte - r.Start.Byte
+	}
+	line, hidden := d.masked(r.Filename, line, begin)
+	if hidden >= 0 && offset+length > hidden {
+		// Marks of the true length would tell how long the secret is.
+		offset, length = min(offset, hidden), len(stars)+hidden-min(offset, hidden)
+	}
+	return line, offset, length
 }
-
-// masked hides what a line says of a secret: behind the name, or all of it
-// where the value goes over several lines. It goes by the text as well, since
-// after a syntax error there may be no argument to be found.
-func (d *Diagnostics) masked(line []byte, at *hcl.Range) []byte {
-	for _, name := range secretNames() {
-		if before, rest, found := bytes.Cut(line, []byte(name)); found {
-			if i := bytes.IndexByte(rest, '='); i >= 0 && len(bytes.TrimSpace(rest[:i])) == 0 {
-				return slices.Concat(before, []byte(name), rest[:i+1], []byte(" "), []byte(stars))
-			}
-		}
-	}
-	for _, r := range d.secrets {
-		if r.Filename == at.Filename && r.Start.Line <= at.Start.Line && at.Start.Line <= r.End.Line {
-			return []byte(stars)
-		}
-	}
-	return line
-}
-
-// stars stand for a secret, whatever its length.
-const stars = `"********"`
-
-// secretNames are the arguments that are secret, in any block.
-var secretNames = sync.OnceValue(func() (names []string) {
-	var walk func(b *block)
-	walk = func(b *block) {
-		for i := range b.arguments {
-			if b.arguments[i].secret {
-				names = append(names, b.arguments[i].name)
-			}
-		}
-		for i := range b.blocks {
-			walk(&b.blocks[i])
-		}
-	}
-	walk(language())
-	return names
-})
 
 // Escape sequences of the coloured form.
 const (
@@ -229,8 +201,8 @@ func (d *Diagnostics) writeOne(b *strings.Builder, g *hcl.Diagnostic, width uint
 	fmt.Fprintf(b, ": %s\n", visible(g.Summary))
 	if g.Subject != nil {
 		fmt.Fprintf(b, "  %s:%d:%d%s\n", visible(g.Subject.Filename), g.Subject.Start.Line, g.Subject.Start.Column, d.within(g.Subject))
-		if line, off := d.sourceLine(g.Subject); len(line) > 0 {
-			text, marks := snippet(line, off, g.Subject)
+		if line, off, n := d.sourceLine(g.Subject); len(line) > 0 {
+			text, marks := snippet(line, off, n)
 			number := fmt.Sprintf("%5d", g.Subject.Start.Line)
 			fmt.Fprintf(b, "%s %s\n%s %s\n", paint(dim, number+" |"), text, paint(dim, "      |"), paint(red, marks))
 		}
@@ -257,8 +229,8 @@ func (d *Diagnostics) within(r *hcl.Range) string {
 	if !ok {
 		return ""
 	}
-	line, _ := d.sourceLine(r)
-	if s := nav.ContextString(r.Start.Byte); s != "" && !bytes.HasPrefix(bytes.TrimSpace(line), []byte(s)) {
+	line, _, _ := d.sourceLine(r)
+	if s := nav.ContextString(r.Start.Byte); s != "" && !isSecretName(strings.Fields(s)[0]) && !bytes.HasPrefix(bytes.TrimSpace(line), []byte(s)) {
 		return ", in " + visible(s)
 	}
 	return ""
@@ -268,14 +240,10 @@ func (d *Diagnostics) within(r *hcl.Range) string {
 const maxSnippet = 160
 
 // snippet returns a source line fit for a terminal and a line of marks below
-// the part that r covers. Tabs stay tabs in both, so that they line up.
-func snippet(line []byte, off int, r *hcl.Range) (text, marks string) {
+// length bytes from off. Tabs stay tabs in both, so that they line up.
+func snippet(line []byte, off, length int) (text, marks string) {
 	off = min(off, len(line))
-	length := len(line) - off
-	if r.End.Line == r.Start.Line {
-		length = min(length, r.End.Byte-r.Start.Byte)
-	}
-	length = max(length, 0)
+	length = max(min(length, len(line)-off), 0)
 	cut := ""
 	if off > maxSnippet/2 && len(line) > maxSnippet {
 		line, off, cut = line[off-maxSnippet/2:], maxSnippet/2, "…"
@@ -326,14 +294,18 @@ func (d *Diagnostics) settle(order map[string]int) {
 	type key struct {
 		severity hcl.DiagnosticSeverity
 		at       hcl.Range
+		text     string
 	}
 	seen := make(map[key]bool, len(d.list))
 	d.list = slices.DeleteFunc(d.list, func(g *hcl.Diagnostic) bool {
 		if g.Subject == nil {
 			return false
 		}
-		k := key{g.Severity, *g.Subject}
-		again := seen[k] && g.Severity == hcl.DiagError
+		k := key{g.Severity, *g.Subject, ""}
+		if g.Severity != hcl.DiagError {
+			k.text = g.Summary + g.Detail // election = "both" reads a block twice
+		}
+		again := seen[k]
 		seen[k] = true
 		return again
 	})
@@ -351,4 +323,5 @@ func (d *Diagnostics) settle(order map[string]int) {
 			return a.Subject.Start.Byte - b.Subject.Start.Byte
 		}
 	})
+	d.shorten(order)
 }

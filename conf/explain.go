@@ -26,6 +26,8 @@ func (d *decoder) explain(g *hcl.Diagnostic, expr hclsyntax.Expression) *hcl.Dia
 		d.explainIndex(&out, expr)
 	case g.Summary == "Unknown variable", g.Summary == "Variables not allowed":
 		out.Detail = d.explainVariable(g, expr)
+	case g.Summary == "Unsupported attribute" && slices.ContainsFunc(expr.Variables(), isRouterName):
+		d.explainRouter(&out, expr)
 	case g.Summary == "Unsupported attribute" && usesNode(expr):
 		out.Detail += " The only variable is node.name."
 	case g.Summary == "Call to unknown function":
@@ -58,6 +60,30 @@ func (d *decoder) explainVariable(g *hcl.Diagnostic, expr hclsyntax.Expression) 
 		return g.Detail
 	}
 	return fmt.Sprintf("There is no variable called %s; the only one is node.name. If the word itself is meant, put it in quotes: %q.", name, name)
+}
+
+func isRouterName(t hcl.Traversal) bool { return t.RootName() == "virtual_router" }
+
+// explainRouter makes virtual_router.NAME without such a block a message that
+// names the blocks there are.
+func (d *decoder) explainRouter(g *hcl.Diagnostic, expr hclsyntax.Expression) {
+	name := ""
+	for _, t := range expr.Variables() {
+		if attr, ok := t[len(t)-1].(hcl.TraverseAttr); ok && isRouterName(t) && len(t) == 2 && (g.Subject == nil || t.SourceRange().ContainsOffset(g.Subject.Start.Byte)) {
+			name = attr.Name
+		}
+	}
+	if name == "" {
+		g.Detail = "A virtual router is named as virtual_router.NAME, with nothing behind it."
+		return
+	}
+	g.Summary = fmt.Sprintf("No virtual_router %q", name)
+	names := keysOf(d.eval.Variables["virtual_router"])
+	if near := nearest(name, names); near != "" {
+		g.Detail = fmt.Sprintf("There is no such block. Did you mean virtual_router.%s?", near)
+		return
+	}
+	g.Detail = fmt.Sprintf("There is no such block; there are: %s.", strings.Join(names, ", "))
 }
 
 // explainIndex makes { web1 = … }[node.name] without an entry for this host a

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/backbeat-ha/backbeat/vrrp"
 )
@@ -32,7 +33,7 @@ func FuzzLoad(f *testing.F) {
 		if len(text) > 1<<16 {
 			return
 		}
-		cfg, diags := Load([]Source{{"fuzz.hcl", text}}, Options{Node: "web1", Getenv: env(map[string]string{"A": "1"})})
+		cfg, diags := Load([]Source{{Name: "fuzz.hcl", Text: text}}, Options{Node: "web1", Getenv: env(map[string]string{"A": "1"})})
 		if (cfg == nil) != diags.HasErrors() {
 			t.Fatalf("config %v, %d errors", cfg != nil, diags.Errors())
 		}
@@ -48,11 +49,24 @@ func FuzzLoad(f *testing.F) {
 		if cfg.Node == "" || len(cfg.Routers) == 0 {
 			t.Fatalf("%+v", cfg)
 		}
+		groups := make(map[string]bool)
+		for _, g := range cfg.Groups {
+			if groups[g.Name] || len(g.Members) < 2 {
+				t.Fatalf("%+v", cfg.Groups)
+			}
+			groups[g.Name] = true
+		}
 		for i := range cfg.Routers {
+			if g := cfg.Routers[i].Group; g != "" && !groups[g] {
+				t.Fatalf("%+v", cfg)
+			}
 			r := &cfg.Routers[i]
 			s := &r.Spec
 			if s.VRID == 0 || s.Priority == 0 || (s.Priority == vrrp.PriorityOwner) != r.Owner || len(s.Addresses) == 0 ||
-				len(s.Addresses) > vrrp.MaxAddresses || s.Interval < vrrp.MinInterval || s.Interval > vrrp.MaxInterval ||
+				len(s.Addresses) > vrrp.MaxAddresses || s.Interval < vrrp.MinInterval || s.Interval > vrrp.MaxInterval2 || s.V() == vrrp.Version3 && s.Interval > vrrp.MaxInterval ||
+				s.V() == vrrp.Version2 && (s.Interval%time.Second != 0 || s.Interval < time.Second || s.Family != vrrp.IPv4) ||
+				s.V() == vrrp.Version3 && s.Secret != (vrrp.Secret{}) || s.LinkDownDelay >= 2*s.Interval ||
+				s.Grouped != (r.Group != "") || s.Unicast() && s.Group.IsValid() || r.RouterAdvert.On && s.Family != vrrp.IPv6 ||
 				s.Interval%vrrp.IntervalUnit != 0 || r.Name == "" || r.Interface == "" || s.PreemptDelay < 0 {
 				t.Fatalf("%+v", r)
 			}
@@ -61,6 +75,11 @@ func FuzzLoad(f *testing.F) {
 			}
 			for j, a := range s.Addresses {
 				if vrrp.FamilyOf(a) != s.Family || r.Addresses[j].Prefix.Addr() != a {
+					t.Fatalf("%+v", r)
+				}
+			}
+			for _, p := range s.Peers {
+				if vrrp.FamilyOf(p.Addr) != s.Family || p.MinTTL == 0 || p.Addr == r.Source {
 					t.Fatalf("%+v", r)
 				}
 			}

@@ -4,10 +4,12 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 
 	"github.com/backbeat-ha/backbeat/daemon"
+	"github.com/backbeat-ha/backbeat/vrrp"
 )
 
 // groups converts the sync_group blocks, and makes one of each block with
@@ -29,6 +31,9 @@ func (d *decoder) groups(root *section, routers []*router) (out []daemon.GroupCo
 		for i, name := range list.texts {
 			before, again := member[name]
 			switch {
+			case half(name, byBlock) != "":
+				d.errorf(list.each[i], fmt.Sprintf("%s is half of a virtual_router", name), "Its two elections go together (election = \"both\"). Name the block, virtual_router.%s: it stands for both.", half(name, byBlock))
+				continue
 			case byBlock[name] == nil:
 				d.errorf(list.each[i], fmt.Sprintf("No virtual_router %q", name), "A member is one of this file: virtual_router.NAME, or its name as a string.")
 				continue
@@ -67,11 +72,30 @@ func tie(name string, members []*router) daemon.GroupConfig {
 	return g
 }
 
+// half returns the block that name is one election of, or "".
+func half(name string, byBlock map[string][]*router) string {
+	for _, f := range []vrrp.Family{vrrp.IPv4, vrrp.IPv6} {
+		if b, cut := strings.CutSuffix(name, "."+f.String()); cut && byBlock[name] == nil && byBlock[b] != nil && byBlock[b][0].both {
+			return b
+		}
+	}
+	return ""
+}
+
 // oneMind insists on what keeps a group from swinging: on one host all members
 // have the same rank.
 func (d *decoder) oneMind(s *section, members []*router) {
 	for _, r := range members {
 		a := members[0]
+		if !a.sec.get("priority").ok || !r.sec.get("priority").ok {
+			continue // reported
+		}
+		if r.cfg.Owner != a.cfg.Owner {
+			d.errorf(s.get("routers").at, "Members with and without owner",
+				"Of %s and %s one has owner = true, which is Active whenever it runs, and the other may lose its election; then neither could be. Say owner for all members, or for none.",
+				a.cfg.Name, r.cfg.Name)
+			return
+		}
 		if r.cfg.Spec.Priority != a.cfg.Spec.Priority {
 			d.errorf(s.get("routers").at, "Members have different priorities",
 				"%s has %d and %s has %d. If this host won one election and another host the other, neither could have both, and they would try for ever. Give all members of the group the same priority on each host.",
@@ -80,6 +104,11 @@ func (d *decoder) oneMind(s *section, members []*router) {
 		}
 		if r.cfg.Spec.Preempt != a.cfg.Spec.Preempt || r.cfg.Spec.PreemptDelay != a.cfg.Spec.PreemptDelay {
 			d.warnf(s.get("routers").at, "Members preempt differently", "%s and %s have other values of preempt or preempt_delay; the group takes over when the last one does.", a.cfg.Name, r.cfg.Name)
+			return
+		}
+		if r.cfg.Spec.Settle != a.cfg.Spec.Settle {
+			d.warnf(s.get("routers").at, "Members settle differently", "%s waits %s for its link and %s waits %s; the group takes part when the last one does. Give all the same settle.",
+				a.cfg.Name, short(a.cfg.Spec.Settle), r.cfg.Name, short(r.cfg.Spec.Settle))
 			return
 		}
 	}

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/hashicorp/hcl/v2"
+
 	"github.com/backbeat-ha/backbeat/vrrp"
 )
 
@@ -50,7 +52,7 @@ func (d *decoder) cast(r *router) {
 	case !group.written || !group.ok:
 	case peers.written:
 		d.errorf(group.at, "multicast_group beside peers", "Advertisements go to named peers or to a group. Remove one of the two.")
-	case err != nil || !addr.IsMulticast():
+	case err != nil || !addr.IsMulticast() || addr.Zone() != "":
 		d.errorf(group.at, "Not a multicast address", "%q is no group. The default is 224.0.0.18, for IPv6 ff02::12.", group.text)
 	case vrrp.FamilyOf(addr) == spec.Family:
 		spec.Group = addr
@@ -76,12 +78,12 @@ func (d *decoder) source(r *router) netip.Addr {
 	}
 	addr, err := netip.ParseAddr(v.text)
 	switch {
-	case err != nil || addr.IsMulticast() || addr.IsUnspecified() || addr.Zone() != "" || addr.Is4In6():
+	case err != nil || notOneHost(addr):
 		d.errorf(v.at, "Unusable source address", "%q is not an address of this host without a prefix length, like \"192.0.2.1\".", v.text)
 	case vrrp.FamilyOf(addr) != r.cfg.Spec.Family && r.both:
 	case vrrp.FamilyOf(addr) != r.cfg.Spec.Family && r.cfg.Spec.Family != 0:
 		d.errorf(v.at, "source of the other family", "%s elects here, and advertisements come from an address of its own.", familyName(r.cfg.Spec.Family))
-	case !r.cfg.Owner && slices.Contains(r.cfg.Spec.Addresses, addr):
+	case !r.cfg.Owner && r.holds(addr):
 		d.errorf(v.at, "source is a virtual address", "%s moves between the hosts. Write the address that is this host's own.", addr)
 	default:
 		return addr
@@ -89,9 +91,24 @@ func (d *decoder) source(r *router) netip.Addr {
 	return netip.Addr{}
 }
 
+// notOneHost: what no host on a link can be known by.
+func notOneHost(a netip.Addr) bool {
+	return a.IsMulticast() || a.IsUnspecified() || a.IsLoopback() || a.Zone() != "" || a.Is4In6() || a == netip.AddrFrom4([4]byte{255, 255, 255, 255})
+}
+
+// holds reports whether an address is one of the virtual ones.
+func (r *router) holds(addr netip.Addr) bool {
+	return slices.ContainsFunc(r.addresses, func(a placedAddress) bool { return a.Prefix.Addr() == addr })
+}
+
 func (d *decoder) peers(r *router) {
 	s, spec := r.sec, &r.cfg.Spec
 	list := s.get("peers")
+	bad := false
+	refuse := func(at hcl.Range, summary, detail string, args ...any) {
+		bad = true
+		d.errorf(at, summary, detail, args...)
+	}
 	least := uint8(s.get("ttl_min").num)
 	if spec.TTL = uint8(s.get("ttl").num); spec.TTL == vrrp.HopLimit {
 		spec.TTL = 0
@@ -101,22 +118,22 @@ func (d *decoder) peers(r *router) {
 		addr, err := netip.ParseAddr(text)
 		at := list.each[i]
 		switch {
-		case err != nil || addr.IsMulticast() || addr.IsUnspecified() || addr.Zone() != "" || addr.Is4In6():
-			d.errorf(at, "Unusable peer", "%q is not the address of another host, like \"192.0.2.2\". Host names are not looked up.", text)
+		case err != nil || notOneHost(addr):
+			refuse(at, "Unusable peer", "%q is not the address of another host, like \"192.0.2.2\". Host names are not looked up.", text)
 		case vrrp.FamilyOf(addr) != spec.Family && r.both:
 		case vrrp.FamilyOf(addr) != spec.Family && spec.Family != 0:
-			d.errorf(at, "Peer of the other family", "%s elects here: write the peer's address of that family.", familyName(spec.Family))
-		case slices.Contains(spec.Addresses, addr) && !r.cfg.Owner:
-			d.errorf(at, "Peer is a virtual address", "%s moves between the hosts. Write the address that is the peer's own.", addr)
+			refuse(at, "Peer of the other family", "%s elects here: write the peer's address of that family.", familyName(spec.Family))
+		case r.holds(addr) && !r.cfg.Owner:
+			refuse(at, "Peer is a virtual address", "%s moves between the hosts. Write the address that is the peer's own.", addr)
 		case seen[addr]:
-			d.errorf(at, "Peer given twice", "%s is in this list already. Remove one of the two.", addr)
+			refuse(at, "Peer given twice", "%s is in this list already. Remove one of the two.", addr)
 		case addr == r.cfg.Source: // one list serves all hosts
 		default:
 			spec.Peers = append(spec.Peers, vrrp.Peer{Addr: addr, MinTTL: least})
 		}
 		seen[addr] = true
 	}
-	if len(spec.Peers) == 0 && len(list.texts) > 0 && !d.HasErrors() {
+	if len(spec.Peers) == 0 && len(list.texts) > 0 && !bad {
 		d.errorf(list.at, "No peer is left", "The list names nobody but this host%s. Add the others.", forFamily(r))
 	}
 }

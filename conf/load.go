@@ -3,6 +3,7 @@ package conf
 import (
 	"cmp"
 	"fmt"
+	"io/fs"
 	"slices"
 
 	"github.com/hashicorp/hcl/v2"
@@ -27,7 +28,8 @@ type Options struct {
 // when the Diagnostics have errors; the Diagnostics are never nil and may hold
 // warnings beside a good Config. Load does no I/O but through opt.Getenv.
 func Load(src []Source, opt Options) (*daemon.Config, *Diagnostics) {
-	d := &decoder{Diagnostics: &Diagnostics{files: make(map[string]*hcl.File), routers: make(map[string]hcl.Range), programs: make(map[hookKey]hcl.Range)}}
+	d := &decoder{Diagnostics: &Diagnostics{files: make(map[string]*hcl.File), routers: make(map[string]hcl.Range), programs: make(map[hookKey]hcl.Range)},
+		modes: make(map[string]fs.FileMode, len(src))}
 	order := make(map[string]int, len(src))
 	var bodies []*hclsyntax.Body
 	for i, s := range src {
@@ -51,7 +53,10 @@ func (d *decoder) parse(s Source) *hclsyntax.Body {
 		f = &hcl.File{Bytes: s.Text}
 	}
 	d.files[s.Name] = f
+	d.modes[s.Name] = s.Mode
+	d.secrets = append(d.secrets, findSecrets(s)...)
 	for _, g := range diags {
+		d.discreet(g)
 		if g.Subject != nil {
 			d.syntax = append(d.syntax, *g.Subject)
 		}

@@ -53,7 +53,7 @@ func TestBad(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			cfg, diags := Load([]Source{{filepath.Base(f), text}}, Options{Node: "web3", Getenv: env(nil)})
+			cfg, diags := Load([]Source{{Name: filepath.Base(f), Text: text}}, Options{Node: "web3", Getenv: env(nil)})
 			if cfg != nil || !diags.HasErrors() {
 				t.Fatalf("loaded, with %d errors", diags.Errors())
 			}
@@ -74,7 +74,7 @@ func TestMonsters(t *testing.T) {
 	} {
 		text := "virtual_router \"r\" {\n  interface = " + x + "\n  vrid      = " + x + "\n  interval  = " + x + "\n  addresses = " + x + "\n}\n"
 		start := time.Now()
-		_, diags := Load([]Source{{"monster.hcl", []byte(text)}}, Options{Node: "n"})
+		_, diags := Load([]Source{{Name: "monster.hcl", Text: []byte(text)}}, Options{Node: "n"})
 		if diags.Errors() != 4 {
 			t.Errorf("%s: %d errors:\n%v", x, diags.Errors(), diags.List())
 		}

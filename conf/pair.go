@@ -1,9 +1,9 @@
 package conf
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
-	"reflect"
 	"strconv"
 	"strings"
 
@@ -28,6 +28,7 @@ func CheckPair(cfgs []*daemon.Config, from []*Diagnostics) *Diagnostics {
 			for name, file := range f.files {
 				p.files[name] = file
 			}
+			p.secrets = append(p.secrets, f.secrets...)
 		}
 	}
 	if len(cfgs) < 2 {
@@ -162,8 +163,11 @@ func (p *pair) group(g []member) {
 		p.addresses(a, b)
 		for _, c := range g[:i+1] {
 			p.priorities(c, b)
+			p.acquainted(c, b)
+			p.acquainted(b, c)
 		}
 	}
+	p.numbers(g)
 }
 
 func (p *pair) addresses(a, b member) {
@@ -188,10 +192,10 @@ func (p *pair) priorities(a, b member) {
 		p.add(hcl.DiagError, p.at(b), fmt.Sprintf("virtual_router %q has two owners", b.Name),
 			fmt.Sprintf("%s and %s both say owner = true, and neither would yield to the other. The addresses can be one host's own at most: "+
 				"say for example owner = node.name == %q.", p.node(a), p.node(b), p.node(a)))
-	case a.Spec.Priority == b.Spec.Priority && a.Group != "":
+	case a.Spec.Priority == b.Spec.Priority && a.Group+b.Group != "":
 		p.add(hcl.DiagError, p.at(b), fmt.Sprintf("virtual_router %q: equal priorities in a sync group", b.Name),
 			fmt.Sprintf("It is %d on %s and on %s. Ties are broken by address, link by link, so each host could win one member of group %q, and none all. Give each host its own priority.",
-				a.Spec.Priority, p.node(a), p.node(b), a.Group))
+				a.Spec.Priority, p.node(a), p.node(b), cmp.Or(a.Group, b.Group)))
 	case a.Spec.Priority == b.Spec.Priority:
 		p.add(hcl.DiagWarning, p.at(b), fmt.Sprintf("virtual_router %q: equal priorities", b.Name),
 			fmt.Sprintf("It is %d on %s and on %s. Both may become Active at the same time, and the one with the higher address stays. "+
@@ -216,70 +220,4 @@ func without(a, b []actions.Address) string {
 		out = append(out[:5], fmt.Sprintf("%d more", len(out)-5))
 	}
 	return strings.Join(out, ", ")
-}
-
-// ears compares what two hosts must have in common to hear each other at all.
-func (p *pair) ears(a, b member) {
-	deaf := func(what, from, to string) {
-		p.add(hcl.DiagError, p.at(b), fmt.Sprintf("virtual_router %q: %s differs", b.Name, what),
-			fmt.Sprintf("It is %s on %s and %s on %s. The hosts would not believe each other, and both would be Active. Give both the same.", from, p.node(a), to, p.node(b)))
-	}
-	x, y := &a.Spec, &b.Spec
-	switch {
-	case x.V() != y.V():
-		deaf("version", strconv.Itoa(int(x.V())), strconv.Itoa(int(y.V())))
-	case x.Unicast() != y.Unicast():
-		deaf("peers", castName(x), castName(y))
-	case x.MulticastGroup() != y.MulticastGroup():
-		deaf("multicast_group", castName(x), castName(y))
-	}
-	if x.V() == vrrp.Version2 && y.V() == vrrp.Version2 {
-		if x.Secret != y.Secret {
-			deaf("auth_pass", x.Secret.String(), "another one, or none")
-		}
-		if x.Interval != y.Interval {
-			deaf("interval", short(x.Interval), short(y.Interval))
-		}
-	}
-	if x.Unicast() && y.Unicast() {
-		p.acquainted(a, b)
-		p.acquainted(b, a)
-	}
-}
-
-// acquainted reports that b does not know a's address, where that is known.
-func (p *pair) acquainted(a, b member) {
-	if a.Source.IsValid() && !b.Spec.HasPeer(a.Source) {
-		p.add(hcl.DiagError, p.at(b), fmt.Sprintf("virtual_router %q: %s is no peer of %s", b.Name, p.node(a), p.node(b)),
-			fmt.Sprintf("%s sends from %s, and peers on %s does not name that: it would not be believed, and both would be Active.", p.node(a), a.Source, p.node(b)))
-	}
-}
-
-func castName(s *vrrp.Spec) string {
-	if s.Unicast() {
-		return "unicast"
-	}
-	return s.MulticastGroup().String()
-}
-
-// manners compares what two hosts should have in common.
-func (p *pair) manners(a, b member) {
-	say := func(differs bool, what, detail string) {
-		if differs {
-			p.add(hcl.DiagWarning, p.at(b), fmt.Sprintf("virtual_router %q: %s differs", b.Name, what), fmt.Sprintf("Compare %s and %s. %s", p.node(a), p.node(b), detail))
-		}
-	}
-	say(a.VirtualMAC != b.VirtualMAC, "virtual_mac", "It works, but neighbours must learn another MAC at each failover.")
-	say(a.Accept != b.Accept, "accept", "The addresses answer on one host and not on the other.")
-	say((a.Group != "") != (b.Group != ""), "sync_group", "It follows a group on one host and not on the other, which may part what belongs together.")
-	say(!reflect.DeepEqual(a.RouterAdvert, b.RouterAdvert), "router_advertisements", "Hosts are told different things at each failover (RFC 9568 8.2.3).")
-	say(!reflect.DeepEqual(written(a.Routes), written(b.Routes)), "route", "The hosts route differently while they are Active.")
-	say(!reflect.DeepEqual(written(a.Rules), written(b.Rules)), "rule", "The hosts route differently while they are Active.")
-}
-
-func written[T fmt.Stringer](list []T) (out []string) {
-	for _, x := range list {
-		out = append(out, x.String())
-	}
-	return out
 }

@@ -48,7 +48,7 @@ func writeBlock(b *strings.Builder, blk *block, outer []string) {
 	b.WriteString("| argument | value | default | range |\n| --- | --- | --- | --- |\n")
 	for i := range blk.arguments {
 		a := &blk.arguments[i]
-		fmt.Fprintf(b, "| [`%s`](#%s) | %s | %s | %s |\n", a.name, anchor(path, a), strings.TrimPrefix(a.kind.String(), "a "), defaultColumn(a), code(a.rangeText()))
+		fmt.Fprintf(b, "| [`%s`](#%s) | %s | %s | %s |\n", a.name, anchor(path, a), kindColumn(a), defaultColumn(a), code(a.rangeText()))
 	}
 	b.WriteString("\n```hcl\n" + blk.example + "\n```\n")
 	for i := range blk.arguments {
@@ -64,6 +64,13 @@ func writeBlock(b *strings.Builder, blk *block, outer []string) {
 // anchor is unique: user and name occur in several blocks.
 func anchor(path []string, a *argument) string {
 	return strings.Join(path, "-") + "-" + a.name
+}
+
+func kindColumn(a *argument) string {
+	if len(a.names) > 0 {
+		return "word or whole number"
+	}
+	return strings.TrimPrefix(a.kind.String(), "a ")
 }
 
 func defaultColumn(a *argument) string {
@@ -136,10 +143,12 @@ const referenceChecks = `
 Errors, each with the place of the first definition where there are two:
 
 - a virtual router's or a hook's name used twice; a second ` + "`node`" + ` or ` + "`announce`" + ` block
-- the same VRID twice on one interface and address family, unless their groups or peers differ
+- the same VRID twice on one interface and address family, unless their groups or peers differ; and never with
+  two virtual MACs, which would be the same one
 - a version or an authentication that does not fit the family or the interval; an empty or useless list of peers
-- members of a sync group with different priorities on one host; a router in two groups
-- a route or rule given twice; families that do not fit together
+- members of a sync group with different priorities on one host, or with and without ` + "`owner`" + `; a router in two groups; a group of one
+- a route or rule given twice; families that do not fit together; a route that leads nowhere, a rule for everything
+- a ` + "`source`" + ` or a peer that is a virtual address; a macvlan called like another interface
 - an address given twice on one host (a link-local address: twice on one interface)
 - an IPv6 election whose first address is not link-local (RFC 9568 5.2.9)
 - priority 255 without ` + "`owner = true`" + `, or an owner with another priority (RFC 9568 5.2.4)
@@ -151,13 +160,16 @@ Warnings:
 
 - more than 90 advertised IPv6 addresses: the advertisement is fragmented at an MTU of 1500
 - the address of an IPv6 prefix itself (Subnet-Router anycast)
+- a password, always; and one in a file that everybody may read. The password itself is in no message, nor is its line
+- Router Advertisements without ` + "`virtual_mac`" + `; a virtual MAC with ` + "`peers`" + `; members of a group that preempt or settle differently
 - an argument that does nothing beside another: ` + "`preempt_delay` with `preempt = false`" + `, and the like
 
 Between hosts (` + "`backbeat check`" + ` with several files or ` + "`--node`" + ` names), virtual routers belonging together by VRID and family:
 
 - errors: hosts of one name (then nothing else is compared); two owners
 - errors, because both hosts would be Active: version, multicast_group, unicast against multicast differ; with version 2 also
-  interval and password; a host that is no peer of the other; equal priorities in a sync group
+  interval and password, and addresses if ` + "`verify_addresses`" + ` insists; a host that is no peer of the other; a ` + "`ttl`" + ` below the other's ` + "`ttl_min`" + `
+- errors: equal priorities in a sync group
 - warnings: interval, addresses, virtual_mac, accept, sync_group, Router Advertisements, routes, rules differ; priorities equal;
-  a virtual router on one host only
+  a virtual router on one host only; lists of peers that cannot name all
 `

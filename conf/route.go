@@ -3,7 +3,7 @@ package conf
 import (
 	"fmt"
 	"net/netip"
-	"time"
+	"slices"
 
 	"github.com/backbeat-ha/backbeat/actions"
 	"github.com/backbeat-ha/backbeat/vrrp"
@@ -33,7 +33,7 @@ func (d *decoder) routes(r *router) {
 
 func (d *decoder) route(b *section, r *router) (x actions.Route, ok bool) {
 	x = actions.Route{Interface: d.interfaceName(b.get("interface"), r.cfg.Interface), Table: table(b.get("table")), Metric: uint32(b.get("metric").num),
-		Scope: scopes[b.get("scope").text], OnLink: b.get("on_link").yes, MTU: uint32(b.get("mtu").num)}
+		Scope: uint8(b.get("scope").num), OnLink: b.get("on_link").yes, MTU: uint32(b.get("mtu").num)}
 	if x.Kind = routeKinds[b.get("kind").text]; x.Kind == 1 {
 		x.Kind = 0
 	}
@@ -47,7 +47,7 @@ func (d *decoder) route(b *section, r *router) (x actions.Route, ok bool) {
 			return a
 		}
 		a, err := netip.ParseAddr(v.text)
-		if err != nil || a.IsMulticast() || a.IsUnspecified() || a.Zone() != "" {
+		if err != nil || a.IsMulticast() || a.IsUnspecified() || a.Zone() != "" || a.Is4In6() {
 			d.errorf(v.at, fmt.Sprintf("Unusable %s", name), "%q is not an address without a prefix length.", v.text)
 			ok = false
 		}
@@ -74,13 +74,13 @@ func (d *decoder) route(b *section, r *router) (x actions.Route, ok bool) {
 		d.errorf(b.header, "A "+b.get("kind").text+" route leads nowhere", "Remove via and interface, or kind.")
 	case x.OnLink && !x.Via.IsValid():
 		d.errorf(b.get("on_link").at, "on_link without via", "It says that via is on the link. Remove it, or add via.")
-	case x.Kind == 0 && !x.Via.IsValid() && x.Interface == "":
-		// Over the router's own interface.
-		if x.Scope == 0 && family == vrrp.IPv4 {
-			x.Scope = scopes["link"]
-		}
+	case x.Kind == 0 && b.get("via").text == "" && x.Interface == "":
+		d.errorf(b.header, "A route to nowhere", "Say where it leads: via, interface, or a kind like \"blackhole\".")
+		ok = false
 	case x.Kind == 0 && !x.Via.IsValid() && x.Scope == 0 && family == vrrp.IPv4:
-		x.Scope = scopes["link"]
+		x.Scope = uint8(scopes["link"])
+	case x.Via.IsValid() && slices.ContainsFunc(r.addresses, func(a placedAddress) bool { return a.Prefix.Addr() == x.Via }):
+		d.errorf(b.get("via").at, "via is this host itself", "%s is an address of this virtual router: write the next hop's.", x.Via)
 	}
 	return x, ok
 }
@@ -116,6 +116,8 @@ func (d *decoder) rule(b *section) (x actions.Rule, ok bool) {
 		Table: table(b.get("table")), Priority: uint32(b.get("priority").num)}
 	if x.Mark != 0 {
 		x.Mask = uint32(b.get("fwmask").num)
+	} else if v := b.get("fwmask"); v.written && v.ok {
+		d.warnf(v.at, "fwmask does nothing", "There is no fwmark beside it. Remove it, or add fwmark.")
 	}
 	ok = b.get("priority").ok && b.get("table").ok
 	family := map[string]vrrp.Family{"ipv4": vrrp.IPv4, "ipv6": vrrp.IPv6}[b.get("family").text]
@@ -154,69 +156,4 @@ func (d *decoder) rule(b *section) (x actions.Rule, ok bool) {
 		ok = false
 	}
 	return x, ok
-}
-
-// routerAdvert converts router_advertisements and the block ra.
-func (d *decoder) routerAdvert(r *router) (out actions.RouterAdvertSpec) {
-	on := r.sec.get("router_advertisements")
-	out.On = on.text == "on" && (!r.both || r.cfg.Spec.Family == vrrp.IPv6)
-	blocks := r.sec.all("ra")
-	switch {
-	case on.text == "on" && r.cfg.Spec.Family == vrrp.IPv4 && !r.both:
-		d.errorf(on.at, "Router Advertisements without an IPv6 election", "They come from the virtual router's link-local address, which an IPv4 election does not have. Put it first, or say election = \"both\".")
-	case on.text != "on" && len(blocks) > 0 && on.ok:
-		d.warnf(blocks[0].header, "ra does nothing", "It says what is in Router Advertisements, and they are off: add router_advertisements = \"on\".")
-	case out.On && !r.cfg.VirtualMAC:
-		d.warnf(on.at, "Router Advertisements without virtual_mac", "Hosts learn this host's MAC as their router's, and must learn another one at each failover. Add virtual_mac = true where the network allows it.")
-	}
-	if !out.On {
-		return actions.RouterAdvertSpec{}
-	}
-	b := d.sectionOrDefaults(r.sec, "ra")
-	out.Interval, out.Lifetime = b.get("interval").time, b.get("lifetime").time
-	out.Managed, out.Other, out.Preference = b.get("managed").yes, b.get("other").yes, b.get("preference").text
-	out.HopLimit, out.MTU = uint8(b.get("hop_limit").num), uint32(b.get("mtu").num)
-	if v := b.get("lifetime"); v.ok && v.time != 0 && v.time < out.Interval {
-		d.errorf(v.at, "lifetime is shorter than interval", "Hosts would forget their router between two advertisements (RFC 4861 6.2.1). Make it %s or more, or 0.", short(out.Interval))
-	}
-	if v := b.get("lifetime"); v.ok && v.time%time.Second != 0 {
-		d.errorf(v.at, "lifetime is not whole seconds", "Router Lifetime counts seconds (RFC 4861 4.2).")
-	}
-	if v := b.get("mtu"); v.ok && v.num != 0 && v.num < 1280 {
-		d.errorf(v.at, "mtu is out of range", "IPv6 needs at least 1280 (RFC 8200 5).")
-	}
-	for i, text := range b.get("prefixes").texts {
-		p, err := netip.ParsePrefix(text)
-		if err != nil || !p.Addr().Is6() || p.Bits() != 64 || p != p.Masked() || p.Addr().IsLinkLocalUnicast() {
-			d.errorf(b.get("prefixes").each[i], "Unusable prefix", "%q is not an IPv6 network of 64 bits like \"2001:db8:122::/64\": hosts make addresses of no other (RFC 4862 5.5.3).", text)
-			continue
-		}
-		out.Prefixes = append(out.Prefixes, p)
-	}
-	for i, text := range b.get("dns").texts {
-		a, err := netip.ParseAddr(text)
-		if err != nil || !a.Is6() || a.Is4In6() || a.IsMulticast() || a.Zone() != "" {
-			d.errorf(b.get("dns").each[i], "Unusable DNS server", "%q is not an IPv6 address.", text)
-			continue
-		}
-		out.DNS = append(out.DNS, a)
-	}
-	if !b.get("prefixes").written {
-		out.Prefixes = ownNetworks(r)
-	}
-	return out
-}
-
-// ownNetworks are the /64s of the router's own addresses on its own interface.
-func ownNetworks(r *router) (out []netip.Prefix) {
-	seen := map[netip.Prefix]bool{}
-	for i := range r.cfg.Addresses {
-		a := &r.cfg.Addresses[i]
-		p := a.Prefix.Masked()
-		if a.Interface == "" && p.Bits() == 64 && p.Addr().Is6() && !p.Addr().IsLinkLocalUnicast() && !seen[p] {
-			seen[p] = true
-			out = append(out, p)
-		}
-	}
-	return out
 }

@@ -34,21 +34,27 @@ func (d *decoder) routersOf(s *section) []*router {
 		}
 	}
 	placed := d.placeAddresses(s)
-	family := vrrp.Family(0)
-	if len(placed) > 0 {
-		family = vrrp.FamilyOf(placed[0].Prefix.Addr())
-	}
+	family := electing(s.get("addresses"), placed)
 	if s.get("election").text != "both" {
 		r := &router{sec: s, block: s.name, addresses: placed}
 		d.router(r, s.name, family, placed)
 		r.cfg.Hooks = d.hooks(s, r.cfg.Name)
 		return []*router{r}
 	}
+	if n := maxName - len(".ipv4"); len(s.name) > n {
+		d.errorf(s.nameRange, "Name too long for election = \"both\"", "Its two elections are called by it with .ipv4 and .ipv6 behind, and a name has at most %d bytes: shorten it to %d.", maxName, n)
+	}
+	list := s.get("addresses")
+	read := 0
+	for _, a := range placed {
+		if a.listed {
+			read++
+		}
+	}
 	var out []*router
 	for _, f := range []vrrp.Family{vrrp.IPv4, vrrp.IPv6} {
 		own := slices.DeleteFunc(slices.Clone(placed), func(a placedAddress) bool { return vrrp.FamilyOf(a.Prefix.Addr()) != f })
-		list := s.get("addresses")
-		if !slices.ContainsFunc(own, func(a placedAddress) bool { return a.listed }) && list.ok {
+		if !slices.ContainsFunc(own, func(a placedAddress) bool { return a.listed }) && list.ok && read == len(list.texts) {
 			d.errorf(list.at, fmt.Sprintf("election = \"both\" without an %s address", familyName(f)),
 				"Each family holds an election of its own, so addresses needs at least one of each. Add one, or remove election.")
 		}
@@ -61,6 +67,20 @@ func (d *decoder) routersOf(s *section) []*router {
 		out = append(out, r)
 	}
 	return out
+}
+
+// electing is the family of the first address, or, where that cannot be read,
+// what it looks like: otherwise one slip would make all else look wrong.
+func electing(list value, placed []placedAddress) vrrp.Family {
+	switch {
+	case len(list.texts) > 0 && strings.Contains(list.texts[0], ":"):
+		return vrrp.IPv6
+	case len(list.texts) > 0:
+		return vrrp.IPv4
+	case len(placed) > 0:
+		return vrrp.FamilyOf(placed[0].Prefix.Addr())
+	}
+	return 0
 }
 
 func familyName(f vrrp.Family) string {
@@ -171,8 +191,9 @@ func (d *decoder) advertised(r *router, placed []placedAddress) {
 		d.warnf(list.at, fmt.Sprintf("Advertisement of %d IPv6 addresses is fragmented", n),
 			"At an MTU of 1500, %d fit into one packet, and a lost or filtered fragment loses the advertisement. Put the others into extra_addresses.", maxIPv6Unfragmented)
 	}
-	if list.ok && family == vrrp.IPv6 && !placed[0].Prefix.Addr().IsLinkLocalUnicast() {
-		d.notLinkLocal(r, placed[0])
+	if first := placed[0]; list.ok && family == vrrp.IPv6 && vrrp.FamilyOf(first.Prefix.Addr()) == family && !first.Prefix.Addr().IsLinkLocalUnicast() &&
+		(r.both || first.at == list.each[0]) {
+		d.notLinkLocal(r, first)
 	}
 }
 

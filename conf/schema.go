@@ -56,6 +56,10 @@ type argument struct {
 	zero              bool
 	// words are the values of kind word and words.
 	words []string
+	// names are words that stand for a number.
+	names map[string]int
+	// empty: the list may be.
+	empty bool
 	// limits describes the range where the fields above cannot.
 	limits string
 	// why is the sentence that follows a complaint about the range.

@@ -21,6 +21,9 @@ type Source struct {
 	Name string
 	// Text is HCL, UTF-8.
 	Text []byte
+	// Mode is the file's mode, 0 where there is no file: Load warns of a password
+	// that everybody may read.
+	Mode fs.FileMode
 }
 
 // ReadFiles reads a configuration from disk: a file, or a directory, of which
@@ -70,6 +73,10 @@ func readSource(path string) (Source, error) {
 		return Source{}, explainRead(path, err)
 	}
 	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return Source{}, explainRead(path, err)
+	}
 	text, err := io.ReadAll(io.LimitReader(f, maxSource+1))
 	if err != nil {
 		return Source{}, explainRead(path, err)
@@ -77,7 +84,7 @@ func readSource(path string) (Source, error) {
 	if len(text) > maxSource {
 		return Source{}, fmt.Errorf("%s is larger than %d MiB: is it the right file?", path, maxSource>>20)
 	}
-	return Source{Name: path, Text: text}, nil
+	return Source{Name: path, Text: text, Mode: info.Mode()}, nil
 }
 
 // explainRead names the path, the cause and the remedy, each once: callers say

@@ -54,15 +54,17 @@ func wireArguments() []argument {
 		{
 			name: "election", kind: word, def: "first", words: []string{"first", "both"},
 			doc: "With `\"both\"`, IPv4 and IPv6 each hold an election of their own, as RFC 9568 has it, and are tied together as a sync group: the virtual routers NAME.ipv4 " +
-				"and NAME.ipv6. Hooks then belong to the family of the first address. With `\"first\"` that family elects for both.",
+				"and NAME.ipv6. Hooks then belong to the family of the first address, since both move together; `source`, `multicast_group` and " +
+				"each of `peers` to the family they are of. With `\"first\"` that family elects for both.",
 			example: `election = "both"`,
 		},
 		{
 			name: "virtual_mac", kind: boolean, def: false,
 			doc: "Put the addresses on a macvlan with the virtual router MAC (RFC 9568 7.3), 00:00:5e:00:01:VRID or 00:00:5e:00:02:VRID, which moves with them, so " +
 				"that neighbours need not learn anything. Advertisements and announcements come from that MAC. In Backup the macvlan is silenced by nftables; " +
-				"Linux 5.16 or newer is needed. Clouds, Wi-Fi and many hypervisors refuse foreign MACs.",
-			example: `virtual_mac = true`, elsewhere: []string{"use_vmac", "vmac", "use_ipvlan"},
+				"Linux 5.16 or newer is needed. Clouds, Wi-Fi and many hypervisors refuse foreign MACs. With `owner = true` the addresses must not be configured on the " +
+				"interface itself as well: they are held on the macvlan while this host is Active.",
+			example: `virtual_mac = true`, elsewhere: []string{"use_vmac", "vmac", "use_ipvlan", "vmac_xmit_base"},
 		},
 		{
 			name: "virtual_mac_name", kind: text, def: "", limits: "at most 15 characters",
@@ -132,6 +134,18 @@ func extraArgument() argument {
 	}
 }
 
+// scopes are the rtnetlink scopes, tables the routing tables that have a name
+// here (linux/rtnetlink.h).
+var (
+	scopes = map[string]int{"global": 0, "site": 200, "link": 253, "host": 254}
+	tables = map[string]int{"main": mainTable}
+)
+
+const (
+	scopeLimits = "`\"global\"`, `\"site\"`, `\"link\"`, `\"host\"`, or 0–255"
+	tableLimits = "`\"main\"`, or 1–4294967295"
+)
+
 // anyU32 is the largest value of the 32-bit numbers of rtnetlink.
 const anyU32 = 1<<32 - 1
 
@@ -142,13 +156,12 @@ func addressBlock() block {
 		arguments: []argument{
 			interfaceArgument("where the address goes; without it, where `addresses` go"),
 			{name: "advertise", kind: boolean, def: false, doc: "Whether it is in the advertisements, behind `addresses`. It must be of the electing family.", example: `advertise = true`},
-			{name: "label", kind: text, def: "", limits: "at most 15 characters, beginning with the interface's name", doc: "Label for old tools (IPv4 only).", example: `label = "eth0:web"`},
-			{name: "scope", kind: word, def: "global", words: []string{"global", "site", "link", "host"}, doc: "How far the address is valid.", example: `scope = "link"`},
+			{name: "label", kind: text, def: "", limits: "at most 15 characters, beginning with the interface's name", doc: "Label for old tools (IPv4 only). On a virtual MAC that is `virtual_mac_name`.", example: `label = "eth0:web"`},
+			{name: "scope", kind: number, def: "global", names: scopes, min: 0, max: 255, limits: scopeLimits, doc: "How far the address is valid.", example: `scope = "link"`},
 			{name: "broadcast", kind: text, def: "", doc: "Broadcast address (IPv4 only).", example: `broadcast = "192.0.2.255"`, elsewhere: []string{"brd"}},
 			{name: "noprefixroute", kind: boolean, def: false, doc: "Do not let the kernel add the route to the address's network.", example: `noprefixroute = true`},
 		},
-		example:   "address \"198.51.100.10/24\" {\n  interface = \"eth1\"\n  label     = \"eth1:web\"\n}",
-		elsewhere: []string{"virtual_ipaddress"},
+		example: "address \"198.51.100.10/24\" {\n  interface = \"eth1\"\n  label     = \"eth1:web\"\n}",
 	}
 }
 
@@ -159,14 +172,15 @@ func interfaceArgument(doc string) argument {
 func routeBlock() block {
 	return block{
 		name: "route", label: "DESTINATION", address: true,
-		doc: "A route that is there while this host is Active (ip-route(8)). DESTINATION is a network, or `default`.",
+		doc: "A route that is there while this host is Active (ip-route(8)). DESTINATION is a network, or `default`, which is of the family of `via`, or else of the " +
+			"family that elects. It needs `via`, `interface`, or another `kind`.",
 		arguments: []argument{
 			{name: "via", kind: text, def: "", doc: "The next hop.", example: `via = "198.51.100.1"`, elsewhere: []string{"gw", "gateway"}},
-			interfaceArgument("it leaves by; without it, the one of `addresses`, or the one `via` is reached by"),
+			interfaceArgument("it leaves by; without it, the one `via` is reached by"),
 			{name: "source", kind: text, def: "", doc: "The preferred source address.", example: `source = "192.0.2.101"`, elsewhere: []string{"src"}},
-			{name: "table", kind: number, def: 254, min: 1, max: anyU32, doc: "The routing table; 254 is main.", example: `table = 100`},
+			{name: "table", kind: number, def: "main", names: tables, min: 1, max: anyU32, limits: tableLimits, doc: "The routing table.", example: `table = 100`},
 			{name: "metric", kind: number, def: 0, min: 0, max: anyU32, doc: "The priority among routes to the same destination, lowest first; 0 leaves it to the kernel.", example: `metric = 50`},
-			{name: "scope", kind: word, def: "global", words: []string{"global", "site", "link", "host"}, doc: "The scope; a route without `via` is `link` by itself (IPv4).", example: `scope = "link"`},
+			{name: "scope", kind: number, def: "global", names: scopes, min: 0, max: 255, limits: scopeLimits, doc: "The scope; a route without `via` is `link` by itself (IPv4).", example: `scope = "link"`},
 			{name: "on_link", kind: boolean, def: false, doc: "`via` is on the link, whatever the addresses say.", example: `on_link = true`, elsewhere: []string{"onlink"}},
 			{name: "mtu", kind: number, def: 0, min: 0, max: 65535, doc: "The MTU; 0 leaves it out.", example: `mtu = 1400`},
 			{name: "kind", kind: word, def: "unicast", words: []string{"unicast", "blackhole", "unreachable", "prohibit"}, doc: "What happens to packets.", example: `kind = "blackhole"`, elsewhere: []string{"type"}},
@@ -182,7 +196,7 @@ func ruleBlock() block {
 		doc:  "A policy rule that is there while this host is Active (ip-rule(8)).",
 		arguments: []argument{
 			{name: "priority", kind: number, required: true, min: 1, max: 32765, doc: "Its place among the rules, the same on all hosts.", example: `priority = 1000`, elsewhere: []string{"preference", "pref"}},
-			{name: "table", kind: number, required: true, min: 1, max: anyU32, doc: "The routing table to look up.", example: `table = 100`, elsewhere: []string{"lookup"}},
+			{name: "table", kind: number, required: true, names: tables, min: 1, max: anyU32, limits: tableLimits, doc: "The routing table to look up.", example: `table = 100`, elsewhere: []string{"lookup"}},
 			{name: "from", kind: text, def: "", doc: "Packets from this network.", example: `from = "192.0.2.0/24"`},
 			{name: "to", kind: text, def: "", doc: "Packets to this network.", example: `to = "198.51.100.0/24"`},
 			{name: "iif", kind: text, def: "", doc: "Packets that came in by this interface.", example: `iif = "eth0"`},
@@ -202,8 +216,8 @@ func raBlock() block {
 		doc: "What is in the Router Advertisements. Say the same on all hosts (RFC 9568 8.2.3).",
 		arguments: []argument{
 			{name: "interval", kind: duration, def: "30s", shortest: 4 * time.Second, longest: 1800 * time.Second, doc: "The longest time between two (MaxRtrAdvInterval).", example: `interval = "10s"`},
-			{name: "lifetime", kind: duration, def: "90s", longest: 9000 * time.Second, limits: "0s, or interval–9000s", doc: "How long hosts keep this router as a default router; `\"0s\"`: it is none.", example: `lifetime = "30m"`},
-			{name: "prefixes", kind: texts, limits: "networks of 64 bits", doc: "Networks that are on the link, from which hosts make addresses. Without it: those of the /64 addresses of this router.", example: `prefixes = ["2001:db8:122::/64"]`},
+			{name: "lifetime", kind: duration, longest: 9000 * time.Second, limits: "0s, or interval–9000s", doc: "How long hosts keep this router as a default router; `\"0s\"`: it is none. Without it: three intervals.", example: `lifetime = "30m"`},
+			{name: "prefixes", kind: texts, empty: true, limits: "networks of 64 bits", doc: "Networks that are on the link, from which hosts make addresses. Without it: those of the /64 addresses of this router; `[]`: none.", example: `prefixes = ["2001:db8:122::/64"]`},
 			{name: "managed", kind: boolean, def: false, doc: "Hosts get addresses by DHCPv6 (the M flag).", example: `managed = true`},
 			{name: "other", kind: boolean, def: false, doc: "Hosts get other settings by DHCPv6 (the O flag).", example: `other = true`},
 			{name: "preference", kind: word, def: "medium", words: []string{"low", "medium", "high"}, doc: "Which router hosts prefer (RFC 4191).", example: `preference = "high"`},

@@ -108,7 +108,7 @@ func TestBlockExamples(t *testing.T) {
 				text += fmt.Sprintf("\nvirtual_router %q {\n  interface = \"eth%d\"\n  vrid = 9\n  addresses = [\"10.9.%d.9\"]\n}\n", name, i, i)
 			}
 		}
-		if _, diags := Load([]Source{{b.name, []byte(text)}}, Options{Node: "web1"}); len(diags.List()) > 0 {
+		if _, diags := Load([]Source{{Name: b.name, Text: []byte(text)}}, Options{Node: "web1"}); len(diags.List()) > 0 {
 			t.Errorf("%s:\n%s", b.name, render(t, diags))
 		}
 	})

@@ -14,7 +14,7 @@ const badText = "virtual_router \"web\" {\n\tinterfac = \"eth0\"\n\tvrid = 61 # 
 
 // TestTextForm: file, line, column, source line, mark and remedy.
 func TestTextForm(t *testing.T) {
-	_, diags := Load([]Source{{"bad.hcl", []byte(badText)}}, Options{Node: "web1"})
+	_, diags := Load([]Source{{Name: "bad.hcl", Text: []byte(badText)}}, Options{Node: "web1"})
 	got := render(t, diags)
 	want := `Error: Unknown argument "interfac"
   bad.hcl:2:2, in virtual_router "web"
@@ -46,7 +46,7 @@ Error: interval is not a multiple of 10ms
 }
 
 func TestJSONForm(t *testing.T) {
-	_, diags := Load([]Source{{"bad.hcl", []byte(badText)}}, Options{Node: "web1"})
+	_, diags := Load([]Source{{Name: "bad.hcl", Text: []byte(badText)}}, Options{Node: "web1"})
 	text, err := json.Marshal(diags)
 	if err != nil {
 		t.Fatal(err)
@@ -77,7 +77,7 @@ func TestJSONForm(t *testing.T) {
 // TestLongLine: a line of 5,000 characters is cut around its mistake.
 func TestLongLine(t *testing.T) {
 	text := "virtual_router \"r\" {\n  interface = \"eth0\"\n  vrid = 1\n  addresses = [" + list(250, "10.0.%d.%d") + "\"10.0.0.x\", " + strings.Repeat(" ", 500) + "]\n}\n"
-	_, diags := Load([]Source{{"long.hcl", []byte(text)}}, Options{Node: "n"})
+	_, diags := Load([]Source{{Name: "long.hcl", Text: []byte(text)}}, Options{Node: "n"})
 	lines := strings.Split(render(t, diags), "\n")
 	source, marks := []rune(lines[2]), []rune(lines[3])
 	at := strings.IndexRune(string(marks), '^')
@@ -106,6 +106,9 @@ func TestReadFiles(t *testing.T) {
 		if err := os.WriteFile(p, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
+		if err := os.Chmod(p, 0o644); err != nil {
+			t.Fatal(err)
+		}
 		return p
 	}
 	b := write("d/b.hcl", "b")
@@ -120,11 +123,11 @@ func TestReadFiles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	same(t, []Source{{a, []byte("a")}, {b, []byte("b")}}, got)
+	same(t, []Source{{a, []byte("a"), 0o644}, {b, []byte("b"), 0o644}}, got)
 	if got, err = ReadFiles(b); err != nil {
 		t.Fatal(err)
 	}
-	same(t, []Source{{b, []byte("b")}}, got)
+	same(t, []Source{{b, []byte("b"), 0o644}}, got)
 	if got, err = ReadFiles(filepath.Join(dir, "d/c.hcl.bak")); err != nil || len(got) != 1 {
 		t.Errorf("a file that is named is read whatever its name: %v", err)
 	}

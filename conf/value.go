@@ -43,7 +43,11 @@ func (v value) given() bool { return !v.null }
 // value evaluates and converts what the file says.
 func (d *decoder) value(a *argument, at *hclsyntax.Attribute) value {
 	v := value{at: at.Expr.Range()}
-	raw, ok := d.evaluate(at.Expr)
+	evaluate := d.evaluate
+	if a.secret {
+		evaluate = func(e hclsyntax.Expression) (cty.Value, bool) { return d.evaluateSecret(a, e) }
+	}
+	raw, ok := evaluate(at.Expr)
 	switch {
 	case !ok:
 		if !d.HasErrors() {
@@ -56,6 +60,9 @@ func (d *decoder) value(a *argument, at *hclsyntax.Attribute) value {
 	}
 	v.written = true
 	v.ok = d.convert(a, raw, at.Expr, &v)
+	if a.secret {
+		d.exposed(a, at)
+	}
 	return v
 }
 
@@ -116,6 +123,10 @@ func (d *decoder) wrongKind(a *argument, raw cty.Value, at hcl.Range) {
 		d.errorf(at, fmt.Sprintf("%s must be %s", a.name, a.kind), "Write it like this:\n    %s", a.example)
 		return
 	}
+	if len(a.names) > 0 {
+		d.errorf(at, fmt.Sprintf("%s must be a word or a number", a.name), "It takes %s, and this is %s.", strings.ReplaceAll(a.rangeText(), "`", ""), friendly(raw))
+		return
+	}
 	d.errorf(at, fmt.Sprintf("%s must be %s", a.name, a.kind), "This is %s. Write it like this:\n    %s", friendly(raw), a.example)
 }
 
@@ -152,6 +163,12 @@ func friendly(v cty.Value) string {
 }
 
 func (d *decoder) convertNumber(a *argument, raw cty.Value, v *value) bool {
+	if len(a.names) > 0 && raw.Type() == cty.String && raw.IsKnown() && !raw.IsNull() {
+		if num, ok := a.names[raw.AsString()]; ok {
+			v.num = num
+			return true
+		}
+	}
 	n, err := convert.Convert(raw, cty.Number)
 	if err != nil || n.IsNull() {
 		d.wrongKind(a, raw, v.at)
@@ -224,6 +241,9 @@ func (d *decoder) convertList(a *argument, raw cty.Value, expr hclsyntax.Express
 	}
 	elements := raw.AsValueSlice()
 	places := elementRanges(expr, len(elements), v.at)
+	if expr != nil {
+		d.lists = append(d.lists, v.at)
+	}
 	ok := true
 	for i, e := range elements {
 		s, err := convert.Convert(e, cty.String)
@@ -239,7 +259,7 @@ func (d *decoder) convertList(a *argument, raw cty.Value, expr hclsyntax.Express
 		v.texts = append(v.texts, s.AsString())
 		v.each = append(v.each, places[i])
 	}
-	if len(elements) == 0 {
+	if len(elements) == 0 && !a.empty {
 		d.errorf(v.at, fmt.Sprintf("%s is empty", a.name), "It needs at least one element:\n    %s", a.example)
 		ok = false
 	}
