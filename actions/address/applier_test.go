@@ -2,7 +2,6 @@ package address
 
 import (
 	"fmt"
-	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -20,7 +19,8 @@ type pretended struct {
 	there             map[place]bool
 	down              map[int]bool
 	log               []string
-	things            map[string]bool
+	rivalSame         bool
+	goneLinks         map[int]bool
 	queued            []string // of the firewall, not yet flushed
 	flushed           bool     // somebody has flushed the ruleset
 	failMAC, failVeil error
@@ -37,54 +37,48 @@ func (p *pretended) note(format string, args ...any) {
 	p.log = append(p.log, line)
 }
 
-func (p *pretended) add(link int, full actions.Address, h how) error {
-	a, extra := full.Prefix, ""
-	if h.mac {
-		extra = " mac"
+func (p *pretended) add(list []item) []error {
+	errs := make([]error, len(list))
+	for i := range list {
+		errs[i] = p.addOne(&list[i])
 	}
-	if full.Label != "" {
-		extra += " " + full.Label
+	return errs
+}
+
+func (p *pretended) addOne(it *item) error {
+	extra := ""
+	if it.what.metric != 0 {
+		extra = fmt.Sprintf(" metric %d", it.what.metric)
 	}
-	p.note("add %d %s%s", link, a, extra)
+	if it.what.address.Label != "" {
+		extra += " " + it.what.address.Label
+	}
+	p.note("add %d %s%s", it.link(), it.name(), extra)
 	if p.fail != nil {
 		return p.fail
 	}
-	if p.there[placeOf(link, a)] {
+	if p.there[it.at] {
 		return unix.EEXIST
 	}
-	p.there[placeOf(link, a)] = true
+	p.there[it.at] = true
 	return nil
 }
 
-func (p *pretended) remove(link int, a netip.Prefix) error {
-	p.note("remove %d %s", link, a)
-	if !p.there[placeOf(link, a)] {
-		return unix.EADDRNOTAVAIL
+func (p *pretended) remove(list []item) []error {
+	errs := make([]error, len(list))
+	for i := range list {
+		it := &list[i]
+		p.note("remove %d %s", it.link(), it.name())
+		if !p.there[it.at] {
+			errs[i] = unix.EADDRNOTAVAIL
+		}
+		delete(p.there, it.at)
 	}
-	delete(p.there, placeOf(link, a))
-	return nil
+	return errs
 }
 
-func (p *pretended) addThing(t thing) error {
-	p.note("add %s on %d", t, t.Link)
-	switch {
-	case p.fail != nil:
-		return p.fail
-	case p.things[t.key()]:
-		return unix.EEXIST
-	}
-	p.things[t.key()] = true
-	return nil
-}
-
-func (p *pretended) removeThing(t thing) error {
-	p.note("remove %s on %d", t, t.Link)
-	if !p.things[t.key()] {
-		return unix.ESRCH
-	}
-	delete(p.things, t.key())
-	return nil
-}
+func (p *pretended) rival(item) (string, bool) { return "another route", p.rivalSame }
+func (p *pretended) exists(link int) bool      { return !p.goneLinks[link] }
 
 // Macvlans and the firewall, written down in the same log.
 
@@ -130,7 +124,7 @@ func (p *pretended) Flush() error {
 	return p.failVeil
 }
 
-func (p *pretended) up(link int) bool { return !p.down[link] }
+func (p *pretended) up(link int) bool { return !p.down[link] && !p.goneLinks[link] }
 
 // rig is an applier on a pretended kernel, at a time of the test's choosing.
 type rig struct {
@@ -141,7 +135,7 @@ type rig struct {
 }
 
 func newRig() *rig {
-	r := &rig{kernel: &pretended{there: map[place]bool{}, down: map[int]bool{}, things: map[string]bool{}}, time: time.Unix(1000, 0)}
+	r := &rig{kernel: &pretended{there: map[place]bool{}, down: map[int]bool{}, goneLinks: map[int]bool{}}, time: time.Unix(1000, 0)}
 	k := New(Options{Post: func(v any) {
 		r.posted = append(r.posted, v)
 		r.kernel.log = append(r.kernel.log, describe(v))

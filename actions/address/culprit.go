@@ -41,6 +41,15 @@ func (w *witness) culprit(port uint32, v6 bool, now time.Time) string {
 	return w.name
 }
 
+// linkCulprit names the owner of the netlink port that asked for a link to be
+// removed or changed.
+func (w *witness) linkCulprit(port uint32, now time.Time) string {
+	if port == 0 {
+		return "unknown (the kernel does not tell who removes this link)"
+	}
+	return w.culprit(port, false, now)
+}
+
 func ownerOfPort(port uint32) string {
 	if port >= portRandom {
 		return fmt.Sprintf("an unknown process (netlink port %d)", port)

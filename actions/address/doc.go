@@ -2,18 +2,23 @@
 // rtnetlink, and watches the interfaces.
 //
 // A Keeper takes wishes (actions.Wanted: desired state, the latest wins),
-// makes the kernel so and answers with actions.Applied. What somebody else
-// removes is put back and reported (actions.Restored). What was there before
-// us is used but never removed. A ledger on tmpfs remembers what is ours, so
-// that the next start can remove what a crash left behind (Sweep).
+// makes the kernel so and answers with actions.Applied: addresses on any link,
+// routes, rules, a macvlan with a virtual MAC, and addresses that are refused
+// (packages macvlan and firewall are its hands for these). What somebody else
+// removes is put back and reported (actions.Restored). What was there before us
+// is used but never removed. A ledger on tmpfs remembers what is ours, so that
+// the next start can remove what a crash left behind (Sweep).
+//
+// A virtual MAC is silent before its macvlan is made or anything on it goes,
+// and is opened when everything on it is there.
 //
 // Two workers, each with netlink sockets of its own:
 //
-//   - the applier (applier.go, restore.go) turns wishes into requests. It uses
+//   - the applier (applier.go, order.go, hold.go, virtual.go, restore.go, mend.go) turns wishes into requests. It uses
 //     the request layer of vishvananda/netlink directly, not a Handle: a Handle
 //     does not tell its port number, cannot mark an address with IFA_PROTO and
 //     cannot say preferred_lft 0 on 32-bit machines.
-//   - the monitor (monitor.go, link.go) reads notices with mdlayher/netlink,
+//   - the monitor (monitor.go, link.go, routing.go) reads notices with mdlayher/netlink,
 //     which survives ENOBUFS. Notices are hints: the level that is reported
 //     always comes from a fresh question to the kernel, so an old notice
 //     cannot make a link flap, and every 30 s everything is compared anyway.

@@ -2,9 +2,9 @@ package address
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/backbeat-ha/backbeat/actions"
@@ -18,15 +18,23 @@ type Options struct {
 	// outlive the boot (/run); its directory must exist and belong to us or to
 	// root. Empty means no ledger: after a crash nothing is recognised as ours.
 	Ledger string
-	// Tag tells the firewall tables of two daemons in one network namespace
-	// apart; it may be empty.
-	Tag string
 	// Post takes answers: actions.Applied, actions.Restored, actions.LinkChanged.
 	// It is called from several goroutines without locks held and may block briefly.
 	Post func(any)
+	// Tag tells two daemons in one network namespace apart, in the names of
+	// their nftables tables and the aliases of their macvlans; usually empty.
+	Tag string
 }
 
-// Keeper makes the kernel hold the addresses that the routers want.
+// alias marks our macvlans; package macvlan adopts what begins like it.
+func (o *Options) alias() string {
+	if o.Tag == "" {
+		return "backbeat"
+	}
+	return "backbeat-" + o.Tag
+}
+
+// Keeper makes the kernel hold what the routers want.
 // Want and Watch may be called from any goroutine, at any time.
 type Keeper struct {
 	options Options
@@ -45,10 +53,15 @@ type Keeper struct {
 	ask   []string
 	look  chan struct{}
 	// held are the places the applier answers for, for the monitor: the removal
-	// of any other address is no business of ours.
-	held map[place]bool
-	// macs are the macvlans we made, by index.
-	macs map[int]bool
+	// of anything else is no business of ours. heldOn counts them by link, and
+	// heldRouting the routes and rules by family (0 IPv4, 1 IPv6).
+	held        map[place]bool
+	heldOn      map[int]int
+	heldRouting [2]int
+	// macvlans are those the applier answers for, by index.
+	macvlans map[int]bool
+	// bulk: many addresses are being added or removed by ourselves.
+	bulk atomic.Bool
 }
 
 // wish is a Wanted and when it came.
@@ -70,14 +83,27 @@ type inbox struct {
 	wishes map[actions.RouterID]wish
 	order  []actions.RouterID
 	losses []loss
-	// macs are macvlans that somebody has deleted.
-	macs []int
-	// links whose missing addresses can be tried again.
-	links []int
+	// macvlans are those that are gone or down.
+	macvlans []macvlanLoss
+	// links are those on which what is missing can be tried again.
+	links map[int]bool
+	// compare: the time has come to compare macvlans and tables with the kernel.
+	compare bool
+}
+
+// macvlanLoss is the notice that a macvlan of ours is gone or down.
+type macvlanLoss struct {
+	link    int
+	culprit string
+	at      time.Time
+}
+
+func newInbox() inbox {
+	return inbox{wishes: make(map[actions.RouterID]wish), links: make(map[int]bool)}
 }
 
 func (in *inbox) empty() bool {
-	return len(in.order) == 0 && len(in.losses) == 0 && len(in.links) == 0 && len(in.macs) == 0
+	return len(in.order) == 0 && len(in.losses) == 0 && len(in.macvlans) == 0 && len(in.links) == 0 && !in.compare
 }
 
 // New returns a Keeper; nothing happens before Run or Sweep.
@@ -87,18 +113,19 @@ func New(o Options) *Keeper {
 		ledger:      newLedger(o.Ledger),
 		readBuffer:  defaultReadBuffer,
 		resyncEvery: defaultResync,
-		inbox:       inbox{wishes: make(map[actions.RouterID]wish)},
+		inbox:       newInbox(),
 		wake:        make(chan struct{}, 1),
 		names:       make(map[string]bool),
 		look:        make(chan struct{}, 1),
 		held:        make(map[place]bool),
-		macs:        make(map[int]bool),
+		heldOn:      make(map[int]int),
+		macvlans:    make(map[int]bool),
 	}
 }
 
 // Want replaces what a router wants. It returns at once; Applied answers with
-// the same term, unless a newer wish of the same router came first. The
-// Addresses slice must not be changed afterwards.
+// the same term, unless a newer wish of the same router came first. What the
+// wish points to must not be changed afterwards.
 func (k *Keeper) Want(w actions.Wanted) {
 	k.mu.Lock()
 	if _, waiting := k.inbox.wishes[w.Router]; !waiting {
@@ -131,6 +158,11 @@ func (k *Keeper) Run(ctx context.Context) error {
 		return err
 	}
 	defer kern.close()
+	maker, err := macvlan.Dial()
+	if err != nil {
+		return err
+	}
+	defer maker.Close()
 	m, err := newMonitor(k)
 	if err != nil {
 		return err
@@ -142,12 +174,6 @@ func (k *Keeper) Run(ctx context.Context) error {
 		watching <- m.run(ctx)
 		cancel() // without the monitor the applier would not know what it loses
 	}()
-	maker, err := macvlan.Dial()
-	if err != nil {
-		cancel()
-		return errors.Join(err, <-watching)
-	}
-	defer maker.Close()
 	newApplier(k, kern, maker, firewall.New(k.options.Tag)).run(ctx)
 	return <-watching
 }
@@ -165,7 +191,7 @@ func (k *Keeper) take() inbox {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	in := k.inbox
-	k.inbox = inbox{wishes: make(map[actions.RouterID]wish)}
+	k.inbox = newInbox()
 	return in
 }
 
@@ -176,48 +202,31 @@ func (k *Keeper) idle() bool {
 	return k.inbox.empty()
 }
 
-// wishes reports whether a router has a newer wish.
-func (k *Keeper) wishes(id actions.RouterID) bool {
+// setHeld tells the monitor whether the loss of something matters.
+func (k *Keeper) setHeld(it *item, held bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	_, newer := k.inbox.wishes[id]
-	return newer
-}
-
-// setMAC tells the monitor whether a macvlan is one of ours.
-func (k *Keeper) setMAC(index int, ours bool) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if ours {
-		k.macs[index] = true
-	} else {
-		delete(k.macs, index)
+	if k.held[it.at] == held {
+		return
 	}
-}
-
-// linkGone reports that a link has been deleted, if it is a macvlan of ours.
-func (k *Keeper) linkGone(index int) {
-	k.mu.Lock()
-	ours := k.macs[index]
-	if ours {
-		delete(k.macs, index)
-		k.inbox.macs = append(k.inbox.macs, index)
-	}
-	k.mu.Unlock()
-	if ours {
-		poke(k.wake)
-	}
-}
-
-// setHeld tells the monitor whether the loss of an address matters.
-func (k *Keeper) setHeld(p place, held bool) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
+	n := 1
 	if held {
-		k.held[p] = true
+		k.held[it.at] = true
 	} else {
-		delete(k.held, p)
+		delete(k.held, it.at)
+		n = -1
 	}
+	if it.at.kind == anAddress {
+		if k.heldOn[it.at.link] += n; k.heldOn[it.at.link] == 0 {
+			delete(k.heldOn, it.at.link)
+		}
+		return
+	}
+	family := 0
+	if it.at.is6() {
+		family = 1
+	}
+	k.heldRouting[family] += n
 }
 
 // isHeld is asked by the monitor for each removal.
@@ -227,7 +236,25 @@ func (k *Keeper) isHeld(p place) bool {
 	return k.held[p]
 }
 
-// lost reports held addresses as gone.
+// routing tells of which families routes or rules are held.
+func (k *Keeper) routing() (four, six bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.heldRouting[0] > 0, k.heldRouting[1] > 0
+}
+
+// setMacvlan tells the monitor whether the loss of a macvlan matters.
+func (k *Keeper) setMacvlan(link int, ours bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if ours {
+		k.macvlans[link] = true
+	} else {
+		delete(k.macvlans, link)
+	}
+}
+
+// lost reports held things as gone.
 func (k *Keeper) lost(l ...loss) {
 	k.mu.Lock()
 	k.inbox.losses = append(k.inbox.losses, l...)
@@ -235,17 +262,25 @@ func (k *Keeper) lost(l ...loss) {
 	poke(k.wake)
 }
 
+// macvlanLost reports a link that is gone or down, if it is one of our macvlans.
+func (k *Keeper) macvlanLost(l macvlanLoss) {
+	k.mu.Lock()
+	ours := k.macvlans[l.link]
+	if ours {
+		k.inbox.macvlans = append(k.inbox.macvlans, l)
+	}
+	k.mu.Unlock()
+	if ours {
+		poke(k.wake)
+	}
+}
+
 // linkUp reports that a link is up, which may bring back what went with it.
 func (k *Keeper) linkUp(link int) {
 	k.mu.Lock()
-	relevant := false
-	for p := range k.held {
-		if relevant = p.link == link; relevant {
-			break
-		}
-	}
+	relevant := k.heldOn[link] > 0 || k.heldRouting != [2]int{}
 	if relevant {
-		k.inbox.links = append(k.inbox.links, link)
+		k.inbox.links[link] = true
 	}
 	k.mu.Unlock()
 	if relevant {
@@ -253,13 +288,22 @@ func (k *Keeper) linkUp(link int) {
 	}
 }
 
-// missing returns the held places that are not in a list of what is there.
-func (k *Keeper) missing(there map[place]bool) []place {
+// compare asks for a comparison of what the applier alone knows about.
+func (k *Keeper) compare() {
+	k.mu.Lock()
+	k.inbox.compare = true
+	k.mu.Unlock()
+	poke(k.wake)
+}
+
+// missing returns the held places that are not in a list of what is there; of
+// addresses too, or of routes and rules only.
+func (k *Keeper) missing(there map[place]bool, addresses bool) []place {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	var gone []place
 	for p := range k.held {
-		if !there[p] {
+		if !there[p] && (addresses || p.kind != anAddress) {
 			gone = append(gone, p)
 		}
 	}

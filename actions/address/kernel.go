@@ -1,73 +1,184 @@
 package address
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/netip"
+	"sync/atomic"
 
-	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 
 	"github.com/backbeat-ha/backbeat/actions"
+	"github.com/backbeat-ha/backbeat/actions/address/firewall"
+	"github.com/backbeat-ha/backbeat/actions/address/macvlan"
 )
 
-// mark is the IFA_PROTO value of our addresses: VRRP's IP protocol number.
+// mark is the IFA_PROTO value of our addresses and the protocol of our routes
+// and rules (rtm_protocol, FRA_PROTOCOL): VRRP's IP protocol number.
 const mark = 112
-
-// Attributes and values of rtnetlink(7) that x/sys/unix does not name.
-const (
-	ifaProto           = 11 // IFA_PROTO, linux/if_addr.h, since 5.18
-	promoteSecondaries = 20 // IPV4_DEVCONF_PROMOTE_SECONDARIES, linux/ip.h
-	lifetimeForever    = 0xffffffff
-)
 
 // requestTimeout bounds one netlink request. The kernel answers in microseconds
 // unless somebody holds the RTNL lock (deleting many macvlans takes seconds).
 const requestTimeout = 10_000_000_000 // ns
 
-// kernel is what the applier needs of the kernel. Tests have a pretended one.
+// chunk is how many things are added or removed before the applier looks for
+// newer wishes. They are one system call: 64 acknowledgements of about 0.8 KB
+// of kernel memory each fit the receive buffer of 208 KiB, and ecosystem.md 1.4
+// measured no gain beyond.
+const chunk = 64
+
+// kernel is what the applier needs of rtnetlink. Tests have a pretended one.
 type kernel interface {
-	// add adds an address that must not be there (else unix.EEXIST).
-	add(link int, a actions.Address, h how) error
-	// remove removes an address.
-	remove(link int, p netip.Prefix) error
-	// addThing adds a route or rule that must not be there (else unix.EEXIST),
-	// removeThing removes one.
-	addThing(t thing) error
-	removeThing(t thing) error
+	// add adds things that must not be there (else unix.EEXIST), in order; the
+	// errors are in the same order.
+	add(list []item) []error
+	// remove removes things, in order.
+	remove(list []item) []error
+	// rival describes the route that is where one is wanted, and whether it
+	// leads the same way.
+	rival(it item) (text string, same bool)
 	// up tells whether the link exists and is administratively up.
 	up(link int) bool
+	// exists tells whether there is such a link.
+	exists(link int) bool
 }
 
-// how says what an address is for.
-type how struct {
-	// own: it is the interface's own; mac: it goes on a macvlan.
-	own, mac bool
+// links is what the applier needs of package macvlan.
+type links interface {
+	Ensure(v actions.VirtualMAC, alias string) (macvlan.Found, bool, error)
+	Remove(indexes ...int) error
+	List(aliasPrefix string) ([]macvlan.Found, error)
+	Parent(name string) (before map[string]string, err error)
+	RestoreParent(name string, before map[string]string) error
 }
 
-// Metrics of the connected routes of addresses on a macvlan, beside the parent's
-// (IPv6 256, IPv4 0). IPv6 hosts on the link are reached by the macvlan, so that
-// solicitations carry the virtual MAC (RFC 9568 8.2.2); source addresses are not
-// concerned, since ours are deprecated. For IPv4 the parent goes first, or the
-// host's own connections would come from the virtual address.
+// walls is what the applier needs of package firewall.
+type walls interface {
+	Silence(parent string, macs ...[6]byte)
+	Open(parent string, macs ...[6]byte)
+	Refuse(list ...firewall.Refused)
+	Accept(list ...firewall.Refused)
+	Forget(parent string)
+	Flush() error
+	Check() (bool, error)
+	Clear() error
+}
+
+// kind says what is at a place. The last three are in the ledger only.
+type kind uint8
+
 const (
-	macMetric6 = 128
-	macMetric4 = 1024
+	anAddress kind = iota
+	aRoute
+	aRule
+	aMacvlan
+	aParent
+	aTable
 )
 
-// place is where an address is, as the kernel tells addresses apart: on a link,
-// by address and prefix length for IPv4, by address alone for IPv6.
+// place is where something is, as the kernel tells such things apart: an IPv4
+// address by link, address and prefix length, an IPv6 address by link and
+// address alone, a route by table, destination and metric, a rule by all of it.
 type place struct {
-	link   int
-	prefix netip.Prefix
+	kind          kind
+	link          int
+	prefix        netip.Prefix
+	table, metric uint32
+	rule          actions.Rule
+	mac           [6]byte
 }
 
 func placeOf(link int, p netip.Prefix) place {
 	if p.Addr().Is6() {
 		p = netip.PrefixFrom(p.Addr(), 128)
 	}
-	return place{link, p}
+	return place{link: link, prefix: p}
+}
+
+// mainTable is RT_TABLE_MAIN.
+const mainTable = 254
+
+// defaultMetric6 is what the kernel makes of metric 0 for IPv6 (IP6_RT_PRIO_USER).
+const defaultMetric6 = 1024
+
+func placeOfRoute(r *actions.Route) place {
+	at := place{kind: aRoute, prefix: r.Dst.Masked(), table: r.Table, metric: r.Metric}
+	if at.table == 0 {
+		at.table = mainTable
+	}
+	if at.metric == 0 && r.Dst.Addr().Is6() {
+		at.metric = defaultMetric6
+	}
+	return at
+}
+
+// placeOfRule brings a rule into the one form in which the kernel shows it.
+func placeOfRule(r actions.Rule) place {
+	for _, p := range []*netip.Prefix{&r.From, &r.To} {
+		if p.IsValid() && p.Bits() == 0 {
+			*p = netip.Prefix{}
+		}
+		*p = p.Masked()
+	}
+	if r.Table == 0 {
+		r.Table = mainTable
+	}
+	switch {
+	case r.Mark != 0 && r.Mask == 0:
+		r.Mask = ^uint32(0)
+	case r.Mask != 0:
+		r.Mark &= r.Mask
+	}
+	return place{kind: aRule, rule: r}
+}
+
+// is6 tells the family.
+func (p place) is6() bool {
+	if p.kind == aRule {
+		return p.rule.IPv6
+	}
+	return p.prefix.Addr().Is6()
+}
+
+// thing is what is wanted at a place.
+type thing struct {
+	address actions.Address
+	// linkName is for people.
+	linkName string
+	// metric is that of the address's connected route; 0 leaves it to the kernel.
+	metric uint32
+	// own: the address is the interface's own (address owner).
+	own bool
+	// route's Link is where it really leaves, 0 where the next hop decides.
+	route actions.Route
+}
+
+// item is a thing and its place.
+type item struct {
+	at   place
+	what thing
+}
+
+// name is what people call it.
+func (it *item) name() string {
+	switch it.at.kind {
+	case aRoute:
+		return "route " + it.what.route.String()
+	case aRule:
+		return "rule " + it.at.rule.String()
+	default:
+		return it.what.address.Prefix.String()
+	}
+}
+
+// link is the interface without which it cannot be there, 0 if there is none.
+func (it *item) link() int {
+	if it.at.kind == aRoute {
+		return it.what.route.Link
+	}
+	return it.at.link
 }
 
 // rtnl is the kernel through one netlink socket. It is used from one goroutine.
@@ -75,8 +186,6 @@ type rtnl struct {
 	sockets map[int]*nl.SocketHandle
 	// promoted are the links on which promote_secondaries is on for sure.
 	promoted map[int]bool
-	// handle is for routes and rules.
-	handle *netlink.Handle
 }
 
 func dialKernel() (*rtnl, error) {
@@ -93,14 +202,6 @@ func dialKernel() (*rtnl, error) {
 		r.close()
 		return nil, fmt.Errorf("setting up the netlink socket for addresses: %w", err)
 	}
-	if r.handle, err = netlink.NewHandle(unix.NETLINK_ROUTE); err != nil {
-		r.close()
-		return nil, fmt.Errorf("opening a netlink socket for routes: %w", err)
-	}
-	if err := r.handle.SetSocketTimeout(requestTimeout); err != nil {
-		r.close()
-		return nil, fmt.Errorf("setting up the netlink socket for routes: %w", err)
-	}
 	// The kernel's own words for a refusal; kernels before 4.12 have none.
 	_ = s.SetExtAck(true)
 	return r, nil
@@ -110,9 +211,6 @@ func (r *rtnl) close() {
 	for _, s := range r.sockets {
 		s.Close()
 	}
-	if r.handle != nil {
-		r.handle.Close()
-	}
 }
 
 func (r *rtnl) request(kind, flags int) *nl.NetlinkRequest {
@@ -121,121 +219,147 @@ func (r *rtnl) request(kind, flags int) *nl.NetlinkRequest {
 	return req
 }
 
-func (r *rtnl) add(link int, a actions.Address, h how) error {
-	p := a.Prefix
-	req := r.request(unix.RTM_NEWADDR, unix.NLM_F_CREATE|unix.NLM_F_EXCL|unix.NLM_F_ACK)
-	addAddress(req, link, p, a.Scope)
-	req.AddData(nl.NewRtAttr(ifaProto, []byte{mark}))
-	if a.Label != "" {
-		req.AddData(nl.NewRtAttr(unix.IFA_LABEL, nl.ZeroTerminated(a.Label)))
-	}
-	if a.Broadcast.IsValid() {
-		req.AddData(nl.NewRtAttr(unix.IFA_BROADCAST, a.Broadcast.AsSlice()))
-	}
-	if h.mac && p.Bits() < p.Addr().BitLen() {
-		metric := uint32(macMetric4)
-		if p.Addr().Is6() {
-			metric = macMetric6
-		}
-		req.AddData(nl.NewRtAttr(unix.IFA_RT_PRIORITY, nl.Uint32Attr(metric)))
-	}
-	flags := uint32(0)
-	if a.NoPrefixRoute || p.Addr().Is6() && p.Bits() == 128 {
-		flags |= unix.IFA_F_NOPREFIXROUTE
-	}
-	if p.Addr().Is6() {
-		flags |= unix.IFA_F_NODAD
-	}
-	if flags != 0 {
-		req.AddData(nl.NewRtAttr(unix.IFA_FLAGS, nl.Uint32Attr(flags)))
-	}
-	if p.Addr().Is6() {
-		if !h.own {
-			life := nl.IfaCacheInfo{IfaCacheinfo: unix.IfaCacheinfo{Valid: lifetimeForever, Prefered: 0}}
-			req.AddData(nl.NewRtAttr(unix.IFA_CACHEINFO, life.Serialize()))
+// add carries out additions, chunk by chunk.
+func (r *rtnl) add(list []item) []error {
+	requests := make([]*nl.NetlinkRequest, len(list))
+	for i := range list {
+		switch it := &list[i]; it.at.kind {
+		case aRoute:
+			requests[i] = routeRequest(unix.RTM_NEWROUTE, unix.NLM_F_CREATE|unix.NLM_F_EXCL, it)
+		case aRule:
+			requests[i] = ruleRequest(unix.RTM_NEWRULE, unix.NLM_F_CREATE|unix.NLM_F_EXCL, it.at.rule)
+		default:
+			requests[i] = newAddress(it)
 		}
 	}
-	_, err := req.Execute(unix.NETLINK_ROUTE, 0)
+	return r.exchange(requests)
+}
+
+func (r *rtnl) remove(list []item) []error {
+	requests := make([]*nl.NetlinkRequest, len(list))
+	for i := range list {
+		switch it := &list[i]; it.at.kind {
+		case aRoute:
+			requests[i] = routeRequest(unix.RTM_DELROUTE, 0, it)
+		case aRule:
+			requests[i] = ruleRequest(unix.RTM_DELRULE, 0, it.at.rule)
+		default:
+			p := it.what.address.Prefix
+			if p.Addr().Is4() && p.Bits() < 32 {
+				r.promote(it.at.link)
+			}
+			requests[i] = addressRequest(unix.RTM_DELADDR, 0, it)
+		}
+	}
+	return r.exchange(requests)
+}
+
+// exchange sends requests, chunk by chunk in one system call each, and collects
+// the kernel's answers.
+func (r *rtnl) exchange(requests []*nl.NetlinkRequest) []error {
+	errs := make([]error, 0, len(requests))
+	for len(requests) > 0 {
+		n := min(chunk, len(requests))
+		errs = append(errs, r.batch(requests[:n])...)
+		requests = requests[n:]
+	}
+	return errs
+}
+
+// batch is one system call. The kernel carries out the messages one after the
+// other, whatever becomes of those before, and acknowledges each. After a
+// failure of the socket what has no answer has the failure's error.
+func (r *rtnl) batch(requests []*nl.NetlinkRequest) []error {
+	errs := make([]error, len(requests))
+	h := r.sockets[unix.NETLINK_ROUTE]
+	waiting := make(map[uint32]int, len(requests))
+	var message []byte
+	for i, req := range requests {
+		req.Seq = atomic.AddUint32(&h.Seq, 1)
+		waiting[req.Seq] = i
+		message = append(message, req.Serialize()...)
+	}
+	err := unix.Sendto(h.Socket.GetFd(), message, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK})
+	for err == nil && len(waiting) > 0 {
+		err = r.answers(h.Socket, waiting, errs)
+	}
+	for _, i := range waiting {
+		errs[i] = err
+	}
+	return errs
+}
+
+// answers reads acknowledgements once. Late ones of an exchange that was given
+// up are left out by their number.
+func (r *rtnl) answers(s *nl.NetlinkSocket, waiting map[uint32]int, errs []error) error {
+	messages, from, err := s.Receive()
+	if err != nil {
+		return err
+	}
+	if from.Pid != nl.PidKernel {
+		return nil
+	}
+	for _, m := range messages {
+		i, ok := waiting[m.Header.Seq]
+		if !ok || m.Header.Type != unix.NLMSG_ERROR || len(m.Data) < 4 {
+			continue
+		}
+		delete(waiting, m.Header.Seq)
+		errs[i] = refusal(m.Header.Flags, m.Data)
+	}
+	return nil
+}
+
+// refusal reads struct nlmsgerr and, where there is one, the kernel's own word
+// (NLMSGERR_ATTR_MSG): "Nexthop has invalid gateway".
+func refusal(flags uint16, data []byte) error {
+	code := -int32(binary.NativeEndian.Uint32(data))
+	if code == 0 {
+		return nil
+	}
+	err := unix.Errno(code)
+	const header = 4 + unix.SizeofNlMsghdr
+	if flags&unix.NLM_F_ACK_TLVS == 0 || len(data) < header {
+		return err
+	}
+	// The request is repeated, or with NLM_F_CAPPED its header only.
+	skip := header
+	if flags&unix.NLM_F_CAPPED == 0 {
+		skip = 4 + (int(binary.NativeEndian.Uint32(data[4:]))+3)&^3
+	}
+	if skip > len(data) {
+		return err
+	}
+	attrs, parseErr := nl.ParseRouteAttr(data[skip:])
+	if parseErr != nil {
+		return err
+	}
+	for _, a := range attrs {
+		if a.Attr.Type == nl.NLMSGERR_ATTR_MSG {
+			return fmt.Errorf("%w: %s", err, unix.ByteSliceToString(a.Value))
+		}
+	}
 	return err
-}
-
-func (r *rtnl) remove(link int, p netip.Prefix) error {
-	if p.Addr().Is4() && p.Bits() < 32 {
-		r.promote(link)
-	}
-	req := r.request(unix.RTM_DELADDR, unix.NLM_F_ACK)
-	addAddress(req, link, p, 0)
-	_, err := req.Execute(unix.NETLINK_ROUTE, 0)
-	return err
-}
-
-// promote switches promote_secondaries on for a link, once. Without it the
-// kernel removes, together with the first IPv4 address of a subnet, all others
-// of that subnet: those of other routers and those that are not ours at all.
-// systemd's sysctl.d/50-default.conf switches it on everywhere. A refusal does
-// not matter here: the removal that follows would be refused as well.
-func (r *rtnl) promote(link int) {
-	if r.promoted[link] {
-		return
-	}
-	req := r.request(unix.RTM_SETLINK, unix.NLM_F_ACK)
-	msg := nl.NewIfInfomsg(unix.AF_UNSPEC)
-	msg.Index = int32(link)
-	req.AddData(msg)
-	spec := nl.NewRtAttr(unix.IFLA_AF_SPEC, nil)
-	conf := spec.AddRtAttr(unix.AF_INET, nil).AddRtAttr(unix.IFLA_INET_CONF, nil)
-	conf.AddRtAttr(promoteSecondaries, nl.Uint32Attr(1))
-	req.AddData(spec)
-	_, err := req.Execute(unix.NETLINK_ROUTE, 0)
-	r.promoted[link] = err == nil
-}
-
-func addAddress(req *nl.NetlinkRequest, link int, p netip.Prefix, scope uint8) {
-	family := unix.AF_INET
-	if p.Addr().Is6() {
-		family = unix.AF_INET6
-	}
-	msg := nl.NewIfAddrmsg(family)
-	msg.Index = uint32(link)
-	msg.Prefixlen = uint8(p.Bits())
-	msg.Scope = scope
-	req.AddData(msg)
-	ip := p.Addr().AsSlice()
-	req.AddData(nl.NewRtAttr(unix.IFA_LOCAL, ip))
-	req.AddData(nl.NewRtAttr(unix.IFA_ADDRESS, ip))
 }
 
 func (r *rtnl) up(link int) bool {
+	flags, there := r.flags(link)
+	return there && flags&unix.IFF_UP != 0
+}
+
+func (r *rtnl) exists(link int) bool {
+	_, there := r.flags(link)
+	return there
+}
+
+func (r *rtnl) flags(link int) (flags uint32, there bool) {
 	req := r.request(unix.RTM_GETLINK, 0)
 	msg := nl.NewIfInfomsg(unix.AF_UNSPEC)
 	msg.Index = int32(link)
 	req.AddData(msg)
 	answers, err := req.Execute(unix.NETLINK_ROUTE, unix.RTM_NEWLINK)
 	if err != nil || len(answers) == 0 || len(answers[0]) < unix.SizeofIfInfomsg {
-		return false
+		return 0, false
 	}
-	return nl.DeserializeIfInfomsg(answers[0]).Flags&unix.IFF_UP != 0
-}
-
-// absent tells that an address could not be removed because it, or its whole
-// interface, is not there: that is as good as removed.
-func absent(err error) bool {
-	return errors.Is(err, unix.EADDRNOTAVAIL) || errors.Is(err, unix.ENODEV) || errors.Is(err, unix.ENXIO)
-}
-
-// explain names the cause and the remedy of the refusals that have one.
-func explain(err error, link string) string {
-	switch {
-	case errors.Is(err, unix.EPERM):
-		return "not permitted: changing addresses needs the capability CAP_NET_ADMIN " +
-			"(run backbeat as root, or give its unit AmbientCapabilities=CAP_NET_ADMIN CAP_NET_RAW)"
-	case errors.Is(err, unix.EACCES):
-		return "IPv6 is switched off on " + link + " (set net.ipv6.conf." + link + ".disable_ipv6=0)"
-	case errors.Is(err, unix.ENODEV), errors.Is(err, unix.ENXIO):
-		return "the interface " + link + " is gone"
-	case errors.Is(err, unix.EAGAIN):
-		return "the kernel did not answer within 10s"
-	default:
-		return err.Error()
-	}
+	return nl.DeserializeIfInfomsg(answers[0]).Flags, true
 }

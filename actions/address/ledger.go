@@ -5,63 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/netip"
-	"net/url"
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
 
 	"golang.org/x/sys/unix"
 )
-
-// The ledger is an append-only text, one line per fact:
-//
-//	WORD BOOT NETNS PID IFINDEX ADDRESS/LENGTH INTERFACE
-//
-// try is written before an address is added, have once we know that the kernel
-// took it from us, gone when it is removed or turned out to be somebody else's.
-// A crash between try and have leaves it open whose the address is; the sweep
-// then asks for our mark on it (IFA_PROTO) and otherwise leaves it alone.
-// What is no address (macvlans, settings of their parents, routes, rules) is a
-// fact: a text in place of ADDRESS/LENGTH, with "fact:" before it, escaped as in
-// a URL, IFINDEX 0 and INTERFACE "-".
-// BOOT and NETNS say in which boot and network namespace that was: in any other
-// one the addresses do not exist. Lines that say nothing any more are dropped
-// by writing the file anew, which is atomic. No fsync: what the ledger speaks of
-// does not outlive the kernel either.
-const (
-	wordTry  = "try"
-	wordHave = "have"
-	wordGone = "gone"
-
-	// maxLedger bounds what is read of a ledger, in bytes: 5,000 addresses take 0.5 MB.
-	maxLedger = 16 << 20
-	// spareLines is how many dead lines are tolerated before the file is written anew.
-	spareLines = 4096
-)
-
-// entry is what the ledger says of one place.
-type entry struct {
-	prefix netip.Prefix
-	name   string
-	pid    int
-	sure   bool // have, not only try
-}
-
-func (e entry) word() string {
-	if e.sure {
-		return wordHave
-	}
-	return wordTry
-}
 
 // ledger is used from one goroutine at a time: Sweep, then the applier.
 type ledger struct {
 	path    string
 	scope   string // "BOOT NETNS"
 	entries map[place]entry
-	facts   map[string]bool // and whether it is sure
 	file    *os.File
 	lines   int // in the file
 	buffer  bytes.Buffer
@@ -73,19 +27,29 @@ type ledger struct {
 }
 
 func newLedger(path string) *ledger {
-	return &ledger{path: path, entries: make(map[place]entry), facts: make(map[string]bool)}
+	return &ledger{path: path, entries: make(map[place]entry)}
 }
 
-// try says that an address is about to be added.
-func (l *ledger) try(at place, p netip.Prefix, name string) {
-	e, known := l.entries[at]
-	if known && e.prefix == p {
+// try says that something is about to be added.
+func (l *ledger) try(at place, e entry) {
+	known, there := l.entries[at]
+	e.pid, e.sure = os.Getpid(), known.sure
+	if there && known.fact == e.fact {
 		return
 	}
-	l.put(at, entry{prefix: p, name: name, pid: os.Getpid(), sure: e.sure})
+	l.put(at, e)
 }
 
-// have says that an address that was tried is ours.
+// tryItem is try for what a router wants.
+func (l *ledger) tryItem(it *item) {
+	name := it.what.linkName
+	if it.at.kind != anAddress {
+		name = ""
+	}
+	l.try(it.at, entry{fact: fact{prefix: it.what.address.Prefix, name: name, route: it.what.route}})
+}
+
+// have says that what was tried is ours.
 func (l *ledger) have(at place) {
 	if e, known := l.entries[at]; known && !e.sure {
 		e.sure = true
@@ -93,7 +57,7 @@ func (l *ledger) have(at place) {
 	}
 }
 
-// gone says that an address is not ours, or not there, any more.
+// gone says that something is not ours, or not there, any more.
 func (l *ledger) gone(at place) {
 	if e, known := l.entries[at]; known {
 		delete(l.entries, at)
@@ -101,42 +65,7 @@ func (l *ledger) gone(at place) {
 	}
 }
 
-// fact says that something else than an address is about to be made, or, if
-// sure, has been.
-func (l *ledger) fact(text string, sure bool) {
-	if was, known := l.facts[text]; known && (was || !sure) {
-		return
-	}
-	l.facts[text] = sure
-	word := wordTry
-	if sure {
-		word = wordHave
-	}
-	l.factLine(word, text)
-}
-
-// noFact says that it is not ours, or not there, any more.
-func (l *ledger) noFact(text string) {
-	if _, known := l.facts[text]; known {
-		delete(l.facts, text)
-		l.factLine(wordGone, text)
-	}
-}
-
-// sure tells whether a fact is one.
-func (l *ledger) sure(text string) bool { return l.facts[text] }
-
-const factMark = "fact:"
-
-func (l *ledger) factLine(word, text string) {
-	if l.path == "" {
-		return
-	}
-	fmt.Fprintf(&l.buffer, "%s %s %d 0 %s%s -\n", word, l.scope, os.Getpid(), factMark, url.QueryEscape(text))
-	l.lines++
-}
-
-// ours tells whether the ledger is sure that an address is ours.
+// ours tells whether the ledger is sure that something is ours.
 func (l *ledger) ours(at place) bool { return l.entries[at].sure }
 
 func (l *ledger) put(at place, e entry) {
@@ -148,7 +77,7 @@ func (l *ledger) line(word string, at place, e entry) {
 	if l.path == "" {
 		return
 	}
-	fmt.Fprintf(&l.buffer, "%s %s %d %d %s %s\n", word, l.scope, e.pid, at.link, e.prefix, e.name)
+	fmt.Fprintf(&l.buffer, "%s %s %d %s\n", word, l.scope, e.pid, e.text(at))
 	l.lines++
 }
 
@@ -166,14 +95,14 @@ func (l *ledger) flush() error {
 		return nil
 	}
 	var err error
-	if l.failed != nil || l.file == nil || l.lines > 2*(len(l.entries)+len(l.facts))+spareLines {
+	if l.failed != nil || l.file == nil || l.lines > 2*len(l.entries)+spareLines {
 		err = l.rewrite()
 	} else {
 		_, err = l.file.Write(l.buffer.Bytes())
 		l.buffer.Reset()
 	}
 	if l.failed = err; err != nil {
-		return fmt.Errorf("the ledger could not be written, after a crash the addresses would stay: %w", err)
+		return fmt.Errorf("the ledger could not be written, after a crash what it speaks of would stay: %w", err)
 	}
 	return nil
 }
@@ -294,13 +223,6 @@ func (l *ledger) rewrite() error {
 	for at, e := range l.entries {
 		l.line(e.word(), at, e)
 	}
-	for text, sure := range l.facts {
-		word := wordTry
-		if sure {
-			word = wordHave
-		}
-		l.factLine(word, text)
-	}
 	_, err = f.Write(l.buffer.Bytes())
 	l.buffer.Reset()
 	if err == nil {
@@ -313,71 +235,4 @@ func (l *ledger) rewrite() error {
 	l.close()
 	l.file = f
 	return nil
-}
-
-// parse takes in the text of a ledger.
-func (l *ledger) parse(text string) {
-	lines := strings.Split(text, "\n")
-	if last := lines[len(lines)-1]; last != "" {
-		l.damaged++ // cut off in the middle of a write
-	}
-	for _, line := range lines[:len(lines)-1] {
-		if word, scope, text, ok := parseFact(line); ok {
-			switch {
-			case scope != l.scope:
-			case word == wordGone:
-				delete(l.facts, text)
-			default:
-				l.facts[text] = word == wordHave
-			}
-			continue
-		}
-		word, scope, at, e, ok := parseLine(line)
-		switch {
-		case !ok:
-			l.damaged++
-		case scope != l.scope:
-			// Another boot or namespace: there is no such address here.
-		case word == wordGone:
-			delete(l.entries, at)
-		default:
-			l.entries[at] = e
-		}
-	}
-}
-
-// parseFact reads a line that is not about an address.
-func parseFact(line string) (word, scope, text string, ok bool) {
-	f := strings.Split(line, " ")
-	if len(f) != 7 || !strings.HasPrefix(f[5], factMark) || f[0] != wordTry && f[0] != wordHave && f[0] != wordGone {
-		return word, scope, text, false
-	}
-	text, err := url.QueryUnescape(strings.TrimPrefix(f[5], factMark))
-	return f[0], f[1] + " " + f[2], text, err == nil
-}
-
-func parseLine(line string) (word, scope string, at place, e entry, ok bool) {
-	f := strings.Split(line, " ")
-	if len(f) != 7 {
-		return word, scope, at, e, false
-	}
-	pid, errPID := strconv.Atoi(f[3])
-	link, errLink := strconv.Atoi(f[4])
-	prefix, errPrefix := netip.ParsePrefix(f[5])
-	ok = errPID == nil && errLink == nil && errPrefix == nil && link > 0 && f[6] != "" &&
-		(f[0] == wordTry || f[0] == wordHave || f[0] == wordGone)
-	return f[0], f[1] + " " + f[2], placeOf(link, prefix), entry{prefix, f[6], pid, f[0] == wordHave}, ok
-}
-
-// currentScope names this boot and this network namespace.
-func currentScope() (string, error) {
-	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	if err != nil {
-		return "", fmt.Errorf("reading the boot id (is /proc mounted?): %w", err)
-	}
-	var st unix.Stat_t
-	if err := unix.Stat("/proc/thread-self/ns/net", &st); err != nil {
-		return "", fmt.Errorf("looking up the network namespace (is /proc mounted?): %w", err)
-	}
-	return fmt.Sprintf("%s %d", strings.TrimSpace(string(boot)), st.Ino), nil
 }

@@ -134,7 +134,7 @@ func TestSweepTakesOnlyWhatIsSurelyOurs(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer kern.close()
-	if err := kern.add(link, actions.Address{Prefix: prefixes("192.0.2.5/24")[0]}, how{}); err != nil {
+	if err := kern.add([]item{addressItem(link, "192.0.2.5/24")})[0]; err != nil {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(path, fmt.Appendf(nil, "try %s 1 %d 192.0.2.5/24 e0\n", here, link), 0o600); err != nil {

@@ -13,12 +13,12 @@ type watchedLink struct {
 	level actions.LinkChanged
 	// reported: level has been sent at least once.
 	reported bool
-	// failovers counts notices that the link wants its neighbours told anew.
-	failovers uint64
 	// stale: the addresses may have changed since they were listed; nextList is
 	// when they may be listed again.
 	stale    bool
 	nextList time.Time
+	// failovers is LinkChanged.Failovers.
+	failovers uint64
 }
 
 // lookAtAll takes over a new set of names and reports those that were asked for.
@@ -98,7 +98,11 @@ func (m *monitor) addresses(w *watchedLink, link int) ([]actions.LinkAddress, er
 	}
 	ended := time.Now()
 	// A fifth of the time at most goes into listing.
-	w.stale, w.nextList = false, ended.Add(max(minSpacing, 4*ended.Sub(began)))
+	spacing := max(minSpacing, 4*ended.Sub(began))
+	if m.keeper.bulk.Load() {
+		spacing = max(spacing, bulkSpacing)
+	}
+	w.stale, w.nextList = false, ended.Add(spacing)
 	return list, nil
 }
 

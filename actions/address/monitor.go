@@ -29,7 +29,14 @@ const (
 	// largestMessage bounds one read of notices, in bytes; netlink's own buffers
 	// end at 32 KiB (NLMSG_GOODSIZE and netlink_dump in the kernel).
 	largestMessage = 64 << 10
+	// bulkSpacing takes the place of minSpacing while we ourselves add or remove
+	// thousands: nobody waits for what is in between.
+	bulkSpacing = 250 * time.Millisecond
 )
+
+// groups are the notices read.
+var groups = []uint32{unix.RTNLGRP_LINK, unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV6_IFADDR,
+	unix.RTNLGRP_IPV4_ROUTE, unix.RTNLGRP_IPV6_ROUTE, unix.RTNLGRP_IPV4_RULE, unix.RTNLGRP_IPV6_RULE}
 
 // monitor reads notices and reports links and lost addresses. It is used from
 // one goroutine; a second one only reads the socket.
@@ -43,6 +50,10 @@ type monitor struct {
 	// row that had no answer.
 	nextSync time.Time
 	failures int
+	// unrouted: routes may have gone with their address or link, of which the
+	// kernel does not always tell; nextRoutes is when they are looked for.
+	unrouted   bool
+	nextRoutes time.Time
 }
 
 // notices is one read of the event socket.
@@ -74,7 +85,15 @@ func dialEvents(buffer int) (*netlink.Conn, error) {
 		c.Close()
 		return nil, fmt.Errorf("setting the netlink read buffer: %w", err)
 	}
-	for _, group := range []uint32{unix.RTNLGRP_LINK, unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV6_IFADDR} {
+	filter, err := ownRoutesOnly()
+	if err == nil {
+		err = c.SetBPF(filter)
+	}
+	if err != nil {
+		c.Close()
+		return nil, fmt.Errorf("selecting rtnetlink notices: %w", err)
+	}
+	for _, group := range groups {
 		if err := c.JoinGroup(group); err != nil {
 			c.Close()
 			return nil, fmt.Errorf("subscribing to rtnetlink notices: %w", err)
@@ -191,6 +210,8 @@ func (m *monitor) take(n notices) error {
 			err = m.linkNotice(msg)
 		case unix.RTM_NEWADDR, unix.RTM_DELADDR:
 			err = m.addressNotice(msg, now)
+		case unix.RTM_DELROUTE, unix.RTM_DELRULE:
+			err = m.routingNotice(msg, now)
 		}
 		if err != nil {
 			return err
@@ -208,6 +229,7 @@ func (m *monitor) addressNotice(msg netlink.Message, now time.Time) error {
 		if at := a.place(); m.keeper.isHeld(at) {
 			m.keeper.lost(loss{at, m.witness.culprit(msg.Header.PID, a.prefix.Addr().Is6(), now), now})
 		}
+		m.suspectRoutes(now)
 	}
 	for _, w := range m.watched {
 		if w.level.Index == a.link {
@@ -215,6 +237,76 @@ func (m *monitor) addressNotice(msg netlink.Message, now time.Time) error {
 		}
 	}
 	return nil
+}
+
+// routingNotice reports a route or rule of ours that is gone.
+func (m *monitor) routingNotice(msg netlink.Message, now time.Time) error {
+	var at place
+	if msg.Header.Type == unix.RTM_DELROUTE {
+		r, err := parseRoute(msg.Data)
+		if err != nil {
+			return err
+		}
+		at = r.place()
+	} else {
+		r, err := parseRule(msg.Data)
+		if err != nil || r.proto != mark {
+			return err
+		}
+		at = placeOfRule(r.rule)
+	}
+	if m.keeper.isHeld(at) {
+		m.keeper.lost(loss{at, m.witness.culprit(msg.Header.PID, false, now), now})
+	}
+	return nil
+}
+
+// suspectRoutes has the routes compared soon, but not once for each of many notices.
+func (m *monitor) suspectRoutes(now time.Time) {
+	if !m.unrouted {
+		m.unrouted, m.nextRoutes = true, now.Add(minSpacing)
+	}
+}
+
+// compareRoutes looks for routes and rules of ours that are gone.
+func (m *monitor) compareRoutes(culprit string) error {
+	m.unrouted = false
+	there := make(map[place]bool)
+	if held, err := m.listRouting(there); err != nil || !held {
+		return err
+	}
+	m.reportMissing(there, false, culprit)
+	return nil
+}
+
+// listRouting adds the routes and rules of ours that are there; held tells
+// whether any are wanted.
+func (m *monitor) listRouting(there map[place]bool) (held bool, err error) {
+	four, six := m.keeper.routing()
+	for _, family := range []struct{ held, six bool }{{four, false}, {six, true}} {
+		if !family.held {
+			continue
+		}
+		list, err := dumpOurs(m.ask, family.six)
+		if err != nil {
+			return false, err
+		}
+		for _, at := range list {
+			there[at] = true
+		}
+	}
+	return four || six, nil
+}
+
+func (m *monitor) reportMissing(there map[place]bool, addresses bool, culprit string) {
+	now := time.Now()
+	var losses []loss
+	for _, at := range m.keeper.missing(there, addresses) {
+		losses = append(losses, loss{at, culprit, now})
+	}
+	if len(losses) > 0 {
+		m.keeper.lost(losses...)
+	}
 }
 
 func (m *monitor) linkNotice(msg netlink.Message) error {
@@ -232,12 +324,13 @@ func (m *monitor) linkNotice(msg netlink.Message) error {
 			}
 		}
 	}
-	if msg.Header.Type == unix.RTM_DELLINK {
-		m.keeper.linkGone(l.index)
-	}
 	if msg.Header.Type == unix.RTM_NEWLINK && l.flags&unix.IFF_UP != 0 {
 		m.keeper.linkUp(l.index)
+		return nil
 	}
+	now := time.Now()
+	m.keeper.macvlanLost(macvlanLoss{l.index, m.witness.linkCulprit(msg.Header.PID, now), now})
+	m.suspectRoutes(now)
 	return nil
 }
 
@@ -245,7 +338,12 @@ func (m *monitor) linkNotice(msg netlink.Message) error {
 func (m *monitor) due() error {
 	now := time.Now()
 	if !now.Before(m.nextSync) {
-		return m.resync("unknown (found missing by the periodic comparison)")
+		return m.resync(foundMissing)
+	}
+	if m.unrouted && !now.Before(m.nextRoutes) {
+		if err := m.compareRoutes("the kernel (with its address or link)"); err != nil {
+			return err
+		}
 	}
 	for _, w := range m.watched {
 		if w.stale && !now.Before(w.nextList) {
@@ -260,6 +358,9 @@ func (m *monitor) due() error {
 // next returns when due has something to do.
 func (m *monitor) next() time.Time {
 	at := m.nextSync
+	if m.unrouted && m.nextRoutes.Before(at) {
+		at = m.nextRoutes
+	}
 	for _, w := range m.watched {
 		if w.stale && w.nextList.Before(at) {
 			at = w.nextList
@@ -269,10 +370,9 @@ func (m *monitor) next() time.Time {
 }
 
 // resync compares everything with the kernel: the links that are watched and
-// the addresses that are held.
+// what is held.
 func (m *monitor) resync(culprit string) error {
 	m.nextSync = time.Now().Add(m.keeper.resyncEvery)
-	now := time.Now()
 	all, err := dumpAddresses(m.ask, 0)
 	if err != nil {
 		return err
@@ -281,13 +381,12 @@ func (m *monitor) resync(culprit string) error {
 	for _, a := range all {
 		there[a.place()] = true
 	}
-	var losses []loss
-	for _, at := range m.keeper.missing(there) {
-		losses = append(losses, loss{at, culprit, now})
+	m.unrouted = false
+	if _, err := m.listRouting(there); err != nil {
+		return err
 	}
-	if len(losses) > 0 {
-		m.keeper.lost(losses...)
-	}
+	m.reportMissing(there, true, culprit)
+	m.keeper.compare()
 	for name, w := range m.watched {
 		w.stale = true
 		w.nextList = time.Time{}

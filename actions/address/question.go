@@ -39,25 +39,12 @@ func ask(c *netlink.Conn, m netlink.Message) ([]netlink.Message, error) {
 func dumpAddresses(c *netlink.Conn, link int) ([]addressMessage, error) {
 	body := make([]byte, unix.SizeofIfAddrmsg)
 	binary.NativeEndian.PutUint32(body[4:], uint32(link))
-	request := netlink.Message{
-		Header: netlink.Header{Type: unix.RTM_GETADDR, Flags: netlink.Request | netlink.Dump},
-		Data:   body,
-	}
-	var answers []netlink.Message
-	for try := 1; ; try++ {
-		var err error
-		if answers, err = ask(c, request); err != nil {
-			if link != 0 && errors.Is(err, unix.ENODEV) {
-				return nil, nil // it has just gone
-			}
-			return nil, fmt.Errorf("listing addresses: %w", err)
+	answers, err := dump(c, unix.RTM_GETADDR, body)
+	if err != nil {
+		if link != 0 && errors.Is(err, unix.ENODEV) {
+			return nil, nil // it has just gone
 		}
-		// An answer that stays inconsistent is used all the same: another
-		// notice is on its way, and an address wrongly believed to be missing
-		// is found to be there when we add it.
-		if !interrupted(answers) || try == interruptedTries {
-			break
-		}
+		return nil, fmt.Errorf("listing addresses: %w", err)
 	}
 	list := make([]addressMessage, 0, len(answers))
 	for _, a := range answers {
@@ -70,6 +57,19 @@ func dumpAddresses(c *netlink.Conn, link int) ([]addressMessage, error) {
 		}
 	}
 	return list, nil
+}
+
+// dump asks for a list. One that stays inconsistent is used all the same:
+// another notice is on its way, and what is wrongly believed to be missing is
+// found to be there when we add it.
+func dump(c *netlink.Conn, kind netlink.HeaderType, body []byte) ([]netlink.Message, error) {
+	request := netlink.Message{Header: netlink.Header{Type: kind, Flags: netlink.Request | netlink.Dump}, Data: body}
+	for try := 1; ; try++ {
+		answers, err := ask(c, request)
+		if err != nil || !interrupted(answers) || try == interruptedTries {
+			return answers, err
+		}
+	}
 }
 
 func interrupted(answers []netlink.Message) bool {

@@ -60,7 +60,7 @@ func TestCulpritIsNamed(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer other.close()
-	if err := other.remove(link, prefixes("192.0.2.1/24")[0]); err != nil {
+	if err := other.remove([]item{addressItem(link, "192.0.2.1/24")})[0]; err != nil {
 		t.Fatal(err)
 	}
 	r := next(t, posted, "Restored", func(actions.Restored) bool { return true })

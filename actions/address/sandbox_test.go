@@ -106,3 +106,8 @@ func applied(t *testing.T, posted <-chan any, r actions.RouterID, term uint64) a
 		return a.Router == r && a.Term == term
 	})
 }
+
+func addressItem(link int, p string) item {
+	prefix := netip.MustParsePrefix(p)
+	return item{at: placeOf(link, prefix), what: thing{address: actions.Address{Prefix: prefix}}}
+}

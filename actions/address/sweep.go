@@ -5,39 +5,47 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"net/netip"
 	"slices"
 	"strings"
+
+	"github.com/mdlayher/netlink"
 
 	"github.com/backbeat-ha/backbeat/actions/address/firewall"
 	"github.com/backbeat-ha/backbeat/actions/address/macvlan"
 )
 
-// Left is an address that an earlier process left behind and Sweep removed.
+// Left is something that an earlier process left behind and Sweep removed.
 type Left struct {
+	// Link and LinkName are an address's interface, or a macvlan's parent's index.
 	Link     int
 	LinkName string
-	Address  netip.Prefix
-	// PID is the process that had added it, 0 if that is not known.
-	PID int
-	// What is anything that is no address: "macvlan vr4.61.3", "rule 100: …".
+	// Address is what was removed, if it was an address.
+	Address netip.Prefix
+	// What names anything else, as actions.Restored does: "route default via
+	// 192.0.2.1", "macvlan vr4.61.3", "nftables table backbeat", "sysctls of eth0".
 	What string
+	// PID is the process that had added it.
+	PID int
 }
 
-// String names it for the log.
+// String names what was removed.
 func (l Left) String() string {
-	if l.What != "" {
-		return l.What
+	if l.Address.IsValid() {
+		return l.Address.String() + " from " + l.LinkName
 	}
-	return fmt.Sprintf("%s from %s", l.Address, l.LinkName)
+	return l.What
 }
 
-// Sweep removes the addresses that the ledger says an earlier process of ours
-// left behind, if they are there, and returns them. It is called once, before
-// anything is wanted and before Run. An error may come together with addresses:
-// it then tells what could not be read or removed. Addresses of another boot or
-// network namespace are not there and are forgotten.
+// Sweep removes what the ledger says an earlier process of ours left behind, if
+// it is there, and returns it. It is called once, before anything is wanted and
+// before Run. An error may come together with what was removed: it then tells
+// what could not be read or removed. What belongs to another boot or network
+// namespace is not there and is forgotten.
+//
+// The macvlans go first, since somebody else may be Active by now: with them
+// goes everything that answers for the virtual router. The tables go after
+// them, or what they silence would speak.
 func (k *Keeper) Sweep(ctx context.Context) ([]Left, error) {
 	if k.options.Ledger == "" {
 		return nil, nil
@@ -50,13 +58,20 @@ func (k *Keeper) Sweep(ctx context.Context) ([]Left, error) {
 	if l.damaged > 0 {
 		errs = append(errs, fmt.Errorf("reading the ledger %s: %d damaged lines were left out; look for addresses that nobody removes", l.path, l.damaged))
 	}
-	others, err := l.sweepFacts(k.options.Tag)
-	errs = append(errs, err)
 	left, err := l.sweep(ctx)
-	left = append(others, left...)
 	l.failed = l.rewrite()
 	errs = append(errs, err, l.failed)
 	return left, errors.Join(errs...)
+}
+
+// broom is one sweep.
+type broom struct {
+	ledger *ledger
+	kernel *rtnl
+	ask    *netlink.Conn
+	maker  *macvlan.Maker
+	left   []Left
+	errs   []error
 }
 
 func (l *ledger) sweep(ctx context.Context) ([]Left, error) {
@@ -68,116 +83,192 @@ func (l *ledger) sweep(ctx context.Context) ([]Left, error) {
 		return nil, err
 	}
 	defer kern.close()
-	ask, err := dialQuestions()
+	questions, err := dialQuestions()
 	if err != nil {
 		return nil, err
 	}
-	defer ask.Close()
-	there, err := dumpAddresses(ask, 0)
-	if err != nil {
-		return nil, err
-	}
-	byPlace := make(map[place]addressMessage, len(there))
-	for _, m := range there {
-		byPlace[m.place()] = m
-	}
-	var left []Left
-	var errs []error
-	for at, e := range l.entries {
-		if ctx.Err() != nil {
-			return left, errors.Join(append(errs, ctx.Err())...)
-		}
-		found, present := byPlace[at]
-		// Somebody else's mark, or no mark on an address of which we never knew
-		// whether we had added it: not ours.
-		theirs := found.proto != 0 && found.proto != mark || !e.sure && found.proto != mark
-		if present && !theirs {
-			if err := kern.remove(at.link, found.prefix); err != nil && !absent(err) {
-				errs = append(errs, fmt.Errorf("removing %s, left behind on %s: %s", found.prefix, e.name, explain(err, e.name)))
-				continue
-			}
-			left = append(left, Left{Link: at.link, LinkName: e.name, Address: found.prefix, PID: e.pid})
-		}
-		l.gone(at)
-	}
-	slices.SortFunc(left, func(a, b Left) int {
-		return cmp.Or(strings.Compare(a.LinkName, b.LinkName), a.Address.Addr().Compare(b.Address.Addr()))
-	})
-	return left, errors.Join(errs...)
-}
-
-// sweepFacts removes what is no address. Macvlans go first, which ends what
-// they answer for; what has been silent needs no silence then.
-func (l *ledger) sweepFacts(tag string) ([]Left, error) {
-	if len(l.facts) == 0 {
-		return nil, nil
-	}
-	kern, err := dialKernel()
-	if err != nil {
-		return nil, err
-	}
-	defer kern.close()
+	defer questions.Close()
 	maker, err := macvlan.Dial()
 	if err != nil {
 		return nil, err
 	}
 	defer maker.Close()
-	left, errs := l.sweepMACs(maker)
-	for _, text := range slices.Sorted(maps.Keys(l.facts)) {
-		switch {
-		case strings.HasPrefix(text, "parent "):
-			f := strings.Fields(text)
-			if len(f) == 4 {
-				errs = append(errs, maker.RestoreParent(f[1], map[string]string{f[2]: f[3]}))
-			}
-			l.noFact(text)
-		case strings.HasPrefix(text, "{"):
-			t, err := parseThing(text)
-			if err == nil && l.sure(text) {
-				switch err = kern.removeThing(t); {
-				case err == nil:
-					left = append(left, Left{What: t.String()})
-				case absentThing(err):
-					err = nil
-				default:
-					err = fmt.Errorf("removing %s, left behind: %s", t, explainThing(err))
-				}
-			}
-			if errs = append(errs, err); err == nil {
-				l.noFact(text)
-			}
+	b := &broom{ledger: l, kernel: kern, ask: questions, maker: maker}
+	for _, part := range []func(){b.macvlans, b.addresses, b.routing, b.tables, b.parents} {
+		if ctx.Err() != nil {
+			b.errs = append(b.errs, ctx.Err())
+			break
 		}
+		part()
 	}
-	errs = append(errs, firewall.New(tag).Clear())
-	return left, errors.Join(errs...)
+	return b.left, errors.Join(b.errs...)
 }
 
-func (l *ledger) sweepMACs(maker *macvlan.Maker) (left []Left, errs []error) {
-	names := map[string]bool{}
-	for text := range l.facts {
-		if name, is := strings.CutPrefix(text, "macvlan "); is {
-			names[name] = true
+func (b *broom) failed(err error) {
+	if err != nil {
+		b.errs = append(b.errs, err)
+	}
+}
+
+// found books something as removed.
+func (b *broom) found(at place, left Left) {
+	left.PID = b.ledger.entries[at].pid
+	b.left = append(b.left, left)
+	b.ledger.gone(at)
+}
+
+// of returns the places of one kind in the ledger, in a fixed order.
+func (b *broom) of(k kind) []place {
+	var list []place
+	for at := range b.ledger.entries {
+		if at.kind == k {
+			list = append(list, at)
 		}
 	}
-	if len(names) == 0 {
-		return nil, nil
+	slices.SortFunc(list, func(x, y place) int {
+		return cmp.Or(cmp.Compare(x.link, y.link), x.prefix.Addr().Compare(y.prefix.Addr()), cmp.Compare(x.prefix.Bits(), y.prefix.Bits()),
+			strings.Compare(string(x.mac[:]), string(y.mac[:])), cmp.Compare(x.table, y.table), cmp.Compare(x.metric, y.metric),
+			strings.Compare(x.rule.String(), y.rule.String()))
+	})
+	return list
+}
+
+// macvlans removes all at once. The alias says whose a link is, so a try is enough.
+func (b *broom) macvlans() {
+	places := b.of(aMacvlan)
+	if len(places) == 0 {
+		return
 	}
-	found, err := maker.List(aliasOf)
+	list, err := b.maker.List("backbeat")
 	if err != nil {
-		return nil, []error{err}
+		b.failed(err)
+		return
+	}
+	there := make(map[place]macvlan.Found, len(list))
+	for _, f := range list {
+		there[identity{f.Parent, f.MAC}.place()] = f
 	}
 	var indexes []int
-	for _, f := range found {
-		if names[f.Name] {
+	for _, at := range places {
+		if f, ok := there[at]; ok {
 			indexes = append(indexes, f.Index)
-			left = append(left, Left{Link: f.Index, LinkName: f.Name, What: "macvlan " + f.Name})
 		}
 	}
-	if err := maker.Remove(indexes...); err != nil {
-		return nil, []error{err}
+	if len(indexes) > 0 {
+		if err := b.maker.Remove(indexes...); err != nil {
+			b.failed(fmt.Errorf("removing virtual MACs left behind: %w", err))
+			return
+		}
 	}
-	for name := range names {
-		l.noFact(macFact(name))
+	for _, at := range places {
+		if f, ok := there[at]; ok {
+			b.found(at, Left{Link: at.link, What: wordMacvlan + " " + f.Name})
+		}
+		b.ledger.gone(at)
 	}
-	return left, nil
+}
+
+func (b *broom) addresses() {
+	places := b.of(anAddress)
+	if len(places) == 0 {
+		return
+	}
+	there, err := dumpAddresses(b.ask, 0)
+	if err != nil {
+		b.failed(err)
+		return
+	}
+	byPlace := make(map[place]addressMessage, len(there))
+	for _, m := range there {
+		byPlace[m.place()] = m
+	}
+	var list []item
+	for _, at := range places {
+		e := b.ledger.entries[at]
+		m, present := byPlace[at]
+		// Somebody else's mark, or no mark on an address of which we never knew
+		// whether we had added it: not ours.
+		theirs := m.proto != 0 && m.proto != mark || !e.sure && m.proto != mark
+		if !present || theirs {
+			b.ledger.gone(at)
+			continue
+		}
+		it := item{at: at, what: thing{linkName: e.name}}
+		it.what.address.Prefix = m.prefix
+		list = append(list, it)
+	}
+	b.removeAll(list)
+}
+
+// routing removes routes and rules. The requests carry our mark, so nobody
+// else's is hit.
+func (b *broom) routing() {
+	var list []item
+	for _, at := range b.of(aRule) {
+		list = append(list, item{at: at})
+	}
+	for _, at := range b.of(aRoute) {
+		// Found by its place alone: the address it prefers as a source may have
+		// taken it along, and put back by somebody it may lead another way.
+		r := b.ledger.entries[at].route
+		r.Via, r.Source = netip.Addr{}, netip.Addr{}
+		r.Link, r.MTU, r.OnLink = 0, 0, false
+		list = append(list, item{at: at, what: thing{route: r}})
+	}
+	b.removeAll(list)
+}
+
+func (b *broom) removeAll(list []item) {
+	for i, err := range b.kernel.remove(list) {
+		it := &list[i]
+		left := Left{Link: it.at.link, LinkName: it.what.linkName, Address: it.what.address.Prefix}
+		if it.at.kind != anAddress {
+			left.What = it.name()
+			if it.at.kind == aRoute {
+				left.What = "route " + b.ledger.entries[it.at].route.String()
+			}
+		}
+		switch {
+		case err == nil:
+			b.found(it.at, left)
+		case absent(err):
+			b.ledger.gone(it.at)
+		default:
+			b.failed(fmt.Errorf("removing %s, left behind: %s", left, explain(err, it)))
+		}
+	}
+}
+
+func (b *broom) tables() {
+	e, ok := b.ledger.entries[tableFact]
+	if !ok {
+		return
+	}
+	// What could not be removed is to stay silent.
+	if len(b.of(aMacvlan)) > 0 {
+		return
+	}
+	_, tag, _ := strings.Cut(e.name, "-")
+	if err := firewall.New(tag).Clear(); err != nil {
+		b.failed(err)
+		return
+	}
+	b.found(tableFact, Left{What: "nftables table " + e.name})
+}
+
+func (b *broom) parents() {
+	for _, at := range b.of(aParent) {
+		e := b.ledger.entries[at]
+		// Another interface may have the name by now.
+		if b.kernel.exists(at.link) {
+			if err := b.maker.RestoreParent(e.name, e.settings()); err != nil {
+				b.failed(err)
+				continue
+			}
+			if e.before != "" {
+				b.found(at, Left{Link: at.link, LinkName: e.name, What: "sysctls of " + e.name})
+			}
+		}
+		b.ledger.gone(at)
+	}
 }
