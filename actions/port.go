@@ -81,6 +81,10 @@ type Route struct {
 	Kind uint8
 }
 
+// Forwards tells whether the route leads somewhere, rather than dropping what
+// it matches; only such a one has an interface and a next hop.
+func (r *Route) Forwards() bool { return r.Kind <= 1 }
+
 // String is the route as ip-route(8) writes it.
 func (r Route) String() string {
 	var b strings.Builder

@@ -174,10 +174,10 @@ func tally[K comparable](m map[K]int, key K, by int) {
 
 // onLink takes over a new level and lets every router on the link see it.
 func (l *Loop) onLink(now time.Duration, v actions.LinkChanged) {
-	k := l.links[v.Name]
-	if k == nil {
+	if !slices.Contains(l.watched, v.Name) {
 		return // no router names it any more
 	}
+	k := l.linkOf(v.Name) // a waiting configuration may be the first to name it
 	if k.index != 0 && v.Index != 0 && k.index != v.Index {
 		// Deleted and made again between two looks: everything on the old one is gone.
 		l.onLink(now, actions.LinkChanged{Name: v.Name})
@@ -211,7 +211,7 @@ func (l *Loop) onLink(now time.Duration, v actions.LinkChanged) {
 	routers := slices.Clone(k.routers)
 	for _, r := range routers {
 		if renumbered {
-			r.macLink, r.noMAC = 0, ""
+			r.macLink, r.macAsked, r.noMAC = 0, 0, "" // the macvlan went with the old link
 		}
 		l.prepare(r)
 	}

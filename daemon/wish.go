@@ -69,7 +69,8 @@ func (l *Loop) places(r *router) []actions.Place {
 func (l *Loop) routes(r *router) []actions.Route {
 	out := make([]actions.Route, len(r.cfg.Routes))
 	for i, x := range r.cfg.Routes {
-		if x.Interface != "" || !x.Via.IsValid() {
+		// The kernel refuses an IPv4 blackhole with an interface (EINVAL).
+		if x.Forwards() && (x.Interface != "" || !x.Via.IsValid()) {
 			x.Link = l.index(r.cfg.on(x.Interface))
 		}
 		out[i] = x

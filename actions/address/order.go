@@ -143,7 +143,7 @@ func macvlanMetric(p actions.Address) uint32 {
 
 func (a *applier) planRoute(o *order, r actions.Route) {
 	name := r.Interface
-	if !forwards(&r) {
+	if !r.Forwards() {
 		r.Link = 0 // what is dropped leaves nowhere
 	} else if index, goes := o.onMacvlan(r.Interface, r.Link); goes {
 		if index == 0 {
@@ -152,7 +152,7 @@ func (a *applier) planRoute(o *order, r actions.Route) {
 		r.Link, name = index, o.virtual.found.Name
 	}
 	it := item{at: placeOfRoute(&r), what: thing{route: r, linkName: name}}
-	if forwards(&r) && r.Link == 0 && (name != "" || !r.Via.IsValid()) {
+	if r.Forwards() && r.Link == 0 && (name != "" || !r.Via.IsValid()) {
 		o.errs.add("adding", it.name(), missing(name))
 		return
 	}

@@ -92,10 +92,6 @@ func (r *rtnl) promote(link int) {
 	r.promoted[link] = err == nil
 }
 
-// forwards tells whether a route leads somewhere, rather than dropping what it
-// matches; only such a one has an interface and a next hop.
-func forwards(r *actions.Route) bool { return r.Kind <= unix.RTN_UNICAST }
-
 // routeRequest is about one route. Our protocol is in it also when removing, so
 // that nobody else's is hit.
 func routeRequest(kind, flags int, it *item) *nl.NetlinkRequest {
@@ -104,7 +100,7 @@ func routeRequest(kind, flags int, it *item) *nl.NetlinkRequest {
 	six := at.is6()
 	msg := &nl.RtMsg{RtMsg: unix.RtMsg{Family: familyOf(six), Dst_len: uint8(at.prefix.Bits()), Table: unix.RT_TABLE_UNSPEC,
 		Protocol: mark, Scope: r.Scope, Type: max(r.Kind, unix.RTN_UNICAST)}}
-	if forwards(r) && !r.Via.IsValid() && r.Scope == unix.RT_SCOPE_UNIVERSE && !six {
+	if r.Forwards() && !r.Via.IsValid() && r.Scope == unix.RT_SCOPE_UNIVERSE && !six {
 		msg.Scope = unix.RT_SCOPE_LINK // as ip-route(8) does
 	}
 	if kind == unix.RTM_DELROUTE {
@@ -121,7 +117,7 @@ func routeRequest(kind, flags int, it *item) *nl.NetlinkRequest {
 	if at.metric != 0 {
 		req.AddData(nl.NewRtAttr(unix.RTA_PRIORITY, nl.Uint32Attr(at.metric)))
 	}
-	if forwards(r) {
+	if r.Forwards() {
 		addNextHop(req, r, six)
 	}
 	if r.Source.IsValid() {

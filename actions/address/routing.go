@@ -30,7 +30,7 @@ func (m routeMessage) place() place {
 
 // leads tells whether it goes the way of a wanted route.
 func (m routeMessage) leads(r *actions.Route) bool {
-	return m.kind == max(r.Kind, unix.RTN_UNICAST) && (!forwards(r) || m.via == r.Via && (r.Link == 0 || m.link == r.Link))
+	return m.kind == max(r.Kind, unix.RTN_UNICAST) && (!r.Forwards() || m.via == r.Via && (r.Link == 0 || m.link == r.Link))
 }
 
 func (m routeMessage) String() string {
