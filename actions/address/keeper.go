@@ -275,6 +275,20 @@ func (k *Keeper) macvlanLost(l macvlanLoss) {
 	}
 }
 
+// vrrpPrefix is how every virtual router MAC begins (RFC 9568 7.3).
+var vrrpPrefix = [4]byte{0, 0, 0x5e, 0}
+
+// spoilt asks for a comparison if the link, which has no virtual router MAC, is
+// one of our macvlans.
+func (k *Keeper) spoilt(link int) {
+	k.mu.Lock()
+	ours := k.macvlans[link]
+	k.mu.Unlock()
+	if ours {
+		k.compare()
+	}
+}
+
 // linkUp reports that a link is up, which may bring back what went with it.
 func (k *Keeper) linkUp(link int) {
 	k.mu.Lock()

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/backbeat-ha/backbeat/actions"
+	"github.com/backbeat-ha/backbeat/actions/address/macvlan"
 )
 
 // virtualAt returns the macvlan with that index.
@@ -20,7 +21,7 @@ func (a *applier) virtualAt(link int) *virtual {
 // unless its parent has gone with it: then another one will be wanted.
 func (a *applier) macvlanLost(l macvlanLoss) {
 	v := a.virtualAt(l.link)
-	if v == nil || a.kernel.up(l.link) {
+	if v == nil || a.kernel.up(l.link) && !a.spoilt(v) {
 		return
 	}
 	if _, waits := a.mending[v]; waits {
@@ -39,6 +40,14 @@ func (a *applier) macvlanLost(l macvlanLoss) {
 	a.remake(v, l)
 }
 
+// spoilt tells whether somebody has given a macvlan of ours another MAC.
+func (a *applier) spoilt(v *virtual) bool {
+	list, err := a.links.List(a.keeper.options.alias())
+	return err == nil && slices.ContainsFunc(list, func(f macvlan.Found) bool {
+		return f.Index == v.found.Index && f.MAC != v.want.MAC
+	})
+}
+
 // remake carries out the router's wish once more, on a new macvlan.
 func (a *applier) remake(v *virtual, l macvlanLoss) {
 	before := a.routers[v.router]
@@ -48,6 +57,10 @@ func (a *applier) remake(v *virtual, l macvlanLoss) {
 	v.backoff.did(a.now())
 	name := v.name()
 	v.ready = false // so it is silenced, and made
+	if a.spoilt(v) {
+		// Of no use, nothing keeps it silent, and it may have the name of the next.
+		_ = a.links.Remove(v.found.Index) // if that fails, making the next one says why
+	}
 	if v.found.Index != 0 && !a.kernel.exists(v.found.Index) {
 		a.vanished(v)
 	}
@@ -101,13 +114,22 @@ func (a *applier) compareMacvlans() {
 	if err != nil {
 		return // there is a next time
 	}
-	there := make(map[int]bool, len(list))
+	there := make(map[int]macvlan.Found, len(list))
 	for _, f := range list {
-		there[f.Index] = true
+		there[f.Index] = f
 	}
 	for _, v := range a.virtuals {
-		if v.found.Index != 0 && !there[v.found.Index] {
+		if v.found.Index == 0 {
+			continue
+		}
+		f, ok := there[v.found.Index]
+		switch {
+		case !ok, f.MAC != v.want.MAC:
 			a.macvlanLost(macvlanLoss{v.found.Index, foundMissing, a.now()})
+		case f.Name != v.found.Name:
+			v.found.Name = f.Name
+			a.ledger.try(v.id().place(), entry{fact: fact{name: f.Name}})
+			a.ledger.have(v.id().place())
 		}
 	}
 }

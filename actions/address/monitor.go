@@ -326,6 +326,9 @@ func (m *monitor) linkNotice(msg netlink.Message) error {
 	}
 	if msg.Header.Type == unix.RTM_NEWLINK && l.flags&unix.IFF_UP != 0 {
 		m.keeper.linkUp(l.index)
+		if [4]byte(l.mac[:4]) != vrrpPrefix {
+			m.keeper.spoilt(l.index)
+		}
 		return nil
 	}
 	now := time.Now()

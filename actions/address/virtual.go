@@ -148,6 +148,9 @@ func (a *applier) ensure(o *order) {
 		}
 		return
 	}
+	if old := v.found.Index; old != 0 && old != found.Index && a.kernel.exists(old) {
+		_ = a.links.Remove(old) // its MAC was changed under our hands; the alias tells whose it is
+	}
 	a.vanished(v)
 	v.found, v.ready = found, true
 	a.keeper.setMacvlan(found.Index, true)

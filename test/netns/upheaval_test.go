@@ -98,6 +98,36 @@ func TestInterfaceUnderAVirtualMAC(t *testing.T) {
 	}
 }
 
+// Somebody renames the macvlan of an Active, gives it another MAC, takes it
+// down: it serves on, with its MAC, and nothing of it stays behind.
+func TestMacvlanTamperedWith(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, config(macWeb()))
+	s.start(s.r1)
+	s.active("r1")
+	link := func() string {
+		name, _, _ := strings.Cut(s.run("r1", "sh", "-c", "ip -o link show type macvlan | cut -d' ' -f2"), "@")
+		return name
+	}
+	whole := func() bool {
+		return s.Host("r1").Has(vip4) && s.Host("r1").Has(vip6) && link() != "" &&
+			strings.Contains(s.run("r1", "ip", "-br", "link", "show", "type", "macvlan"), "00:00:5e:00:01:")
+	}
+	s.until("the macvlan", whole)
+	s.run("r1", "sh", "-c", fmt.Sprintf("ip link set %s down; ip link set %[1]s name mine; ip link set mine up", link()))
+	s.until("it serves by another name", func() bool { return link() == "mine" && whole() })
+	s.run("r1", "sh", "-c", "ip link set mine address 02:00:00:00:00:99")
+	s.until("the virtual MAC is back", whole)
+	s.run("r1", "sh", "-c", fmt.Sprintf("ip link set %s down", link()))
+	s.until("it is up again", func() bool {
+		return whole() && strings.Contains(s.run("r1", "ip", "-br", "link", "show", "type", "macvlan"), "UP")
+	})
+	s.must(s.r1.Stop(s.ctx))
+	if out := s.leftovers("r1"); out != "" {
+		t.Errorf("left behind:\n%s", out)
+	}
+}
+
 // A hundred reloads leak no descriptor and no macvlan.
 func TestReloadsLeakNothing(t *testing.T) {
 	t.Parallel()

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
@@ -98,9 +99,9 @@ func (m *Maker) Remove(indexes ...int) error {
 			return fmt.Errorf("asking about the macvlan with index %d: %w", i, m.explain(err))
 		}
 		// An index is not reused by the kernel, but a mistake here would delete
-		// somebody's interface.
-		if l.kind != kind || [4]byte(l.mac[:4]) != [4]byte{0, 0, 0x5e, 0} {
-			return fmt.Errorf("%s (index %d) is no macvlan with a virtual router MAC: not removed", l.name, i)
+		// somebody's interface. One whose MAC was changed still has our alias.
+		if l.kind != kind || [4]byte(l.mac[:4]) != [4]byte{0, 0, 0x5e, 0} && !strings.HasPrefix(l.alias, ours) {
+			return fmt.Errorf("%s (index %d) is no macvlan with a virtual router MAC, nor made by backbeat: not removed", l.name, i)
 		}
 		there = append(there, l)
 	}
