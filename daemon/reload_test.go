@@ -277,3 +277,41 @@ func TestReloadReplacesOneAfterTheOther(t *testing.T) {
 		t.Errorf("%d routers: %+v", page.Total, page.Routers)
 	}
 }
+
+// The answer about an interface that only a waiting router names is not lost
+// before that router is attached (found by attack).
+func TestReloadWaitingNamesALink(t *testing.T) {
+	const eth1 = eth0 + 1
+	g := newRig(t, web()).active()
+	g.reload(web(func(c *daemon.RouterConfig) {
+		c.Spec.VRID = 62
+		c.Addresses = append(slices.Clone(c.Addresses), actions.Address{Prefix: netip.MustParsePrefix("10.1.0.5/24"), Interface: "eth1"})
+	}))
+	if g.status("web").Routers[0].VRID != 52 {
+		t.Fatal("the new router does not wait")
+	}
+	g.post(level(func(l *actions.LinkChanged) { l.Name, l.Index = "eth1", eth1 }))
+	g.wait(5 * s) // nobody takes over
+	g.apply() // the old one's addresses are gone
+	g.post(level(), ready(eth0, vrrp.IPv4))
+	g.wait(5 * s)
+	w := g.wants[len(g.wants)-1]
+	if !w.Active || len(w.Addresses) != 2 || w.Addresses[1].Link != eth1 {
+		t.Errorf("wanted last: %+v", w)
+	}
+}
+
+// The kernel refuses an IPv4 route that drops packets if it has an interface.
+func TestBlackholeHasNoLink(t *testing.T) {
+	dst := netip.MustParsePrefix("198.51.100.0/24")
+	g := newRig(t, web(func(c *daemon.RouterConfig) {
+		c.Routes = []actions.Route{{Dst: dst, Kind: 6}, {Dst: dst, Kind: 7, Table: 7}, {Dst: dst, Kind: 8, Table: 8}, {Dst: dst, Table: 9}}
+	})).active()
+	var links []int
+	for _, r := range g.wants[len(g.wants)-1].Routes {
+		links = append(links, r.Link)
+	}
+	if !slices.Equal(links, []int{0, 0, 0, eth0}) {
+		t.Errorf("links %v", links)
+	}
+}
