@@ -292,7 +292,7 @@ func TestReloadWaitingNamesALink(t *testing.T) {
 	}
 	g.post(level(func(l *actions.LinkChanged) { l.Name, l.Index = "eth1", eth1 }))
 	g.wait(5 * s) // nobody takes over
-	g.apply() // the old one's addresses are gone
+	g.apply()     // the old one's addresses are gone
 	g.post(level(), ready(eth0, vrrp.IPv4))
 	g.wait(5 * s)
 	w := g.wants[len(g.wants)-1]
