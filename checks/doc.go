@@ -1,7 +1,11 @@
-// Package checks is the room for health: checks that know whether this host can
-// do the job, and how they change a router's effective priority. Nothing stands
-// in it yet; its door into the election is vrrp.SetPriority.
+// Package checks knows whether this host can do the job, and what that means
+// for a priority. It is pure: it starts nothing and reads no clock.
 //
-// Like package vrrp it is to be pure, and the import law in test/law holds for
-// it from the first line.
+//   - Spec and Probe say what to find out, how often and how surely (spec.go, kinds.go).
+//   - Check is the machine: it says when to run, and makes a verdict of the
+//     results: rise, fall, streaks, late runs (check.go).
+//   - Dependency and Effective turn verdicts into a priority (priority.go).
+//
+// How each kind finds out is in checks/probe. The daemon's loop owns the Checks,
+// hands their Jobs to a pool and gives the Results back.
 package checks

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/backbeat-ha/backbeat/actions"
+	"github.com/backbeat-ha/backbeat/checks"
 	"github.com/backbeat-ha/backbeat/vrrp"
 )
 
@@ -19,6 +20,9 @@ type Config struct {
 	// Groups are the sync groups, sorted by name. A router is in one at most, and
 	// all members of a group have the same priority.
 	Groups []GroupConfig
+	// Checks are the checks, sorted by name; names are unique. All of them run,
+	// whether a router depends on them or not.
+	Checks []checks.Spec
 }
 
 // GroupConfig is one sync group: its members are Active together or not at all.
@@ -60,6 +64,9 @@ type RouterConfig struct {
 	Group    string
 	Announce actions.AnnounceSpec
 	Hooks    []actions.HookSpec
+	// Depends are the checks that its priority depends on. In a sync group those of
+	// all members count for each of them.
+	Depends []checks.Dependency
 }
 
 // Equal reports whether two configurations of a router are the same in every respect.
@@ -68,8 +75,10 @@ func (c *RouterConfig) Equal(o *RouterConfig) bool {
 		c.Source == o.Source && c.Accept == o.Accept && c.VirtualMAC == o.VirtualMAC && c.MACName == o.MACName && c.Group == o.Group &&
 		advertEqual(&c.RouterAdvert, &o.RouterAdvert) && slices.Equal(c.Routes, o.Routes) && slices.Equal(c.Rules, o.Rules) &&
 		specEqual(&c.Spec, &o.Spec) && slices.Equal(c.Addresses, o.Addresses) &&
-		slices.EqualFunc(c.Hooks, o.Hooks, hookEqual)
+		slices.EqualFunc(c.Hooks, o.Hooks, hookEqual) && slices.EqualFunc(c.Depends, o.Depends, dependEqual)
 }
+
+func dependEqual(a, b checks.Dependency) bool { return a.Equal(&b) }
 
 func specEqual(a, b *vrrp.Spec) bool {
 	x, y := *a, *b

@@ -42,7 +42,9 @@ type Ports struct {
 	// Advertiser may be nil if no router sends Router Advertisements.
 	Advertiser Advertiser
 	Runner     Runner
-	Journal    Journal
+	// Prober may be nil if there are no checks.
+	Prober  Prober
+	Journal Journal
 	// Watch names the interfaces whose actions.LinkChanged are wanted.
 	Watch func(names []string)
 	// Past is the history of earlier runs, oldest first.

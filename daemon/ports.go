@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/backbeat-ha/backbeat/actions"
+	"github.com/backbeat-ha/backbeat/checks"
 	"github.com/backbeat-ha/backbeat/vrrp"
 )
 
@@ -75,6 +76,12 @@ type Advertiser interface {
 type Runner interface {
 	// Run starts a command in the background; HookDone answers with the same job.
 	Run(job actions.HookJob)
+}
+
+// Prober makes runs of checks.
+type Prober interface {
+	// Probe makes one run in the background; checks.Done answers, once.
+	Probe(job checks.Job)
 }
 
 // Journal takes what should be written down. It never blocks; what does not

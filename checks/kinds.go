@@ -1,0 +1,237 @@
+package checks
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Probe is how a check finds out: one of the types in this file, by value. The
+// set is closed. Probes are data; package checks/probe carries them out.
+type Probe interface {
+	// Kind is the word of the configuration: "http".
+	Kind() string
+}
+
+// Exec runs a command: exit status 0 is healthy, any other and death by a
+// signal is failing; one that cannot be started is unknown.
+type Exec struct {
+	// Command is argv; the first element is an absolute path. There is no shell.
+	Command []string
+	// User is the account to run as; empty: the account backbeat if there is one
+	// and the daemon is root, else the daemon's own.
+	User string
+	// Env are additional variables, "NAME=value", sorted.
+	Env []string
+}
+
+// StatusRange is a range of HTTP status codes, both ends included.
+type StatusRange struct{ From, To int }
+
+// Header is one HTTP header to send.
+type Header struct{ Name, Value string }
+
+// HTTP asks a web server. URL is http:// or https://; the kind is "http" for both.
+type HTTP struct {
+	URL string
+	// Method is GET, HEAD, POST or OPTIONS.
+	Method string
+	// Status are the codes that are healthy; empty means 200–299.
+	Status []StatusRange
+	// Match and NotMatch are regular expressions (RE2) over the first MiB of the
+	// body, one that must match and one that must not; empty: not looked at.
+	Match, NotMatch string
+	// Headers are sent as they are; Host replaces the host of the URL.
+	Headers []Header
+	Host    string
+	// Unix is the path of a unix socket to connect to instead of the URL's host.
+	Unix string
+	// Source is the address to connect from, invalid for any.
+	Source netip.Addr
+	// FollowRedirects: at most ten; without it a redirect is an answer like others.
+	FollowRedirects bool
+	TLS             TLS
+}
+
+// TLS says how a server's certificate is judged.
+type TLS struct {
+	// On says to use TLS (TCP only; HTTP takes it from the URL).
+	On bool
+	// ServerName is the name to ask for and to verify; empty: the host's.
+	ServerName string
+	// CA is a file with PEM certificates to trust instead of the system's.
+	CA string
+	// SkipVerify does not verify the certificate at all.
+	SkipVerify bool
+	// Remaining is how long the certificate must still be valid; 0: just now.
+	Remaining time.Duration
+}
+
+// TCP connects; optionally it sends something and expects something back.
+type TCP struct {
+	// Address is host:port; or Unix is the path of a socket.
+	Address, Unix string
+	Send          string
+	// Expect is a regular expression (RE2) that the first 64 KiB of the answer
+	// must match; empty: to be connected is enough.
+	Expect string
+	Source netip.Addr
+	TLS    TLS
+}
+
+// ICMP sends echo requests and waits for the answers.
+type ICMP struct {
+	// Targets are addresses or names, IPv4 and IPv6.
+	Targets []string
+	// Quorum is how many of them must answer, 1–len(Targets).
+	Quorum int
+	// Count is how many requests each gets in one run, evenly spread over half the timeout; one
+	// answer is enough.
+	Count int
+	// Source is the address to send from, invalid for any; Interface binds to a link, empty for any.
+	Source    netip.Addr
+	Interface string
+}
+
+// DNS asks a server.
+type DNS struct {
+	// Server is address:port, asked over UDP, and over TCP if the answer was cut off or TCP is set.
+	Server netip.AddrPort
+	TCP    bool
+	// Name is the question, Type its type: A, AAAA, NS, SOA, MX, TXT, CNAME, PTR, SRV.
+	Name, Type string
+	// Expect is what must be among the answers, as text ("192.0.2.1"); empty:
+	// any answer without an error is healthy.
+	Expect string
+	// Authoritative: the answer must have the AA flag.
+	Authoritative bool
+}
+
+// File looks at a file.
+type File struct {
+	Path string
+	// Absent: healthy while the file does not exist (a flag file that says
+	// "maintenance"). Everything else is then not looked at.
+	Absent bool
+	// MaxAge is how long ago it may have been written at most; 0: not looked at.
+	MaxAge time.Duration
+	// Integer: its text is a whole number, which is the Value of the result: it is healthy
+	// if readable, and Weight dependencies multiply it. Anything else is unknown.
+	Integer bool
+	// Match is a regular expression over the first 64 KiB; empty: not looked at.
+	Match string
+}
+
+// Process counts processes.
+type Process struct {
+	// Name is the command name (comm) or the base name of its argv[0]; or PIDFile
+	// names a file with a process number, whose process must exist, and be called Name if that is
+	// not empty.
+	Name, PIDFile string
+	// Min and Max bound how many there must be; Max 0: no bound. Zombies do not count.
+	Min, Max int
+}
+
+// Link looks at a network interface.
+type Link struct {
+	Interface string
+	// MinSpeed in Mbit/s; 0: not looked at.
+	MinSpeed int
+}
+
+// Route looks for a route in the kernel.
+type Route struct {
+	// Prefix must be in the table exactly so; 0.0.0.0/0 and ::/0 are the default routes.
+	Prefix netip.Prefix
+	// Table is the routing table; 0 means main.
+	Table uint32
+	// Via and Interface restrict it; invalid and empty: any.
+	Via       netip.Addr
+	Interface string
+}
+
+// Address looks for an address on this host.
+type Address struct {
+	Address netip.Addr
+	// Interface restricts it; empty: any.
+	Interface string
+	// Absent: healthy while it is not there.
+	Absent bool
+}
+
+// Systemd asks systemd about a unit, over D-Bus.
+type Systemd struct {
+	Unit string
+	// States are the ActiveStates that are healthy; empty means "active".
+	States []string
+}
+
+// Load looks at the load averages of the last 1, 5 and 15 minutes, each
+// divided by the number of processors if PerCPU. 0: not looked at.
+type Load struct {
+	Max1, Max5, Max15 float64
+	PerCPU            bool
+}
+
+// Disk looks at the file system a path is on.
+type Disk struct {
+	Path string
+	// MinFree in bytes and MinFreePercent are what must be free for
+	// unprivileged users, MinInodesPercent likewise; 0: not looked at.
+	MinFree          uint64
+	MinFreePercent   int
+	MinInodesPercent int
+	// Writable: the file system must not be mounted read-only.
+	Writable bool
+}
+
+// Kind returns "exec".
+func (Exec) Kind() string { return "exec" }
+
+// Kind returns "http".
+func (HTTP) Kind() string { return "http" }
+
+// Kind returns "tcp".
+func (TCP) Kind() string { return "tcp" }
+
+// Kind returns "icmp".
+func (ICMP) Kind() string { return "icmp" }
+
+// Kind returns "dns".
+func (DNS) Kind() string { return "dns" }
+
+// Kind returns "file".
+func (File) Kind() string { return "file" }
+
+// Kind returns "process".
+func (Process) Kind() string { return "process" }
+
+// Kind returns "link".
+func (Link) Kind() string { return "link" }
+
+// Kind returns "route".
+func (Route) Kind() string { return "route" }
+
+// Kind returns "address".
+func (Address) Kind() string { return "address" }
+
+// Kind returns "systemd".
+func (Systemd) Kind() string { return "systemd" }
+
+// Kind returns "load".
+func (Load) Kind() string { return "load" }
+
+// Kind returns "disk".
+func (Disk) Kind() string { return "disk" }
+
+// Watches returns the interface whose changes are a hint to run at once, empty if there is none.
+func Watches(p Probe) string {
+	switch v := p.(type) {
+	case Link:
+		return v.Interface
+	case Address:
+		return v.Interface
+	case Route:
+		return v.Interface
+	}
+	return ""
+}
