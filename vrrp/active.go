@@ -47,6 +47,12 @@ func (r *Router) activeReceived(now time.Duration, e *Received, fx []Effect) []E
 	return r.repeat(now, fx)
 }
 
+// onItsOwn reports whether a yield for this cause was the router's own doing: then
+// the cause stays what it is, whether somebody took over or not.
+func (c Cause) onItsOwn() bool {
+	return c == CauseSyncGroup || c == CauseCheck || c == CauseDegraded
+}
+
 // fresh reports whether we have been Active for less than one interval: what is
 // left of the Active before may still be heard.
 func (r *Router) fresh(now time.Duration) bool { return now-r.since < r.spec.Interval }
@@ -120,7 +126,7 @@ func (r *Router) answer(now time.Duration, last *time.Duration, gap time.Duratio
 func (r *Router) activeTimeout(now time.Duration, fx []Effect) []Effect {
 	if r.due(timerLinger, now) {
 		why := r.leaving
-		if why.Cause != CauseSyncGroup {
+		if !why.Cause.onItsOwn() {
 			why.Cause = CauseYielded
 		}
 		if why = r.evidence(now, why); !r.stopped && r.fault == FaultNone {
@@ -131,8 +137,11 @@ func (r *Router) activeTimeout(now time.Duration, fx []Effect) []Effect {
 		return r.leave(now, why, fx)
 	}
 	if r.due(timerYield, now) {
+		if r.asking {
+			return r.keep(now, fx)
+		}
 		why := r.leaving
-		if why.Timer = r.yieldWait(); why.Cause != CauseSyncGroup {
+		if why.Timer = r.yieldWait(); !why.Cause.onItsOwn() {
 			why.Cause = CauseNobodyTookOver
 		}
 		return r.leave(now, why, fx)
@@ -166,7 +175,7 @@ func (r *Router) onShutdown(now time.Duration, e Shutdown, fx []Effect) []Effect
 		return fx
 	case r.state == Backup:
 		return r.leave(now, why, fx)
-	case r.yielding && e.Yield:
+	case r.yielding && !r.asking && e.Yield:
 		r.leaving = why
 		return fx
 	case e.Yield:
@@ -180,15 +189,47 @@ func (r *Router) onShutdown(now time.Duration, e Shutdown, fx []Effect) []Effect
 
 // yield says goodbye and keeps the addresses until a successor is heard.
 func (r *Router) yield(now time.Duration, why Reason, fx []Effect) []Effect {
-	if r.yielding {
+	if r.yielding && !r.asking {
 		return fx
 	}
 	r.leaving = why
+	if r.asking { // no question any more
+		r.asking = false
+		if r.timers[timerLinger] == Never {
+			r.arm(timerYield, now+r.yieldWait())
+		}
+		return fx
+	}
 	fx = r.send(now, PriorityStop, fx)
 	r.yielding = true
 	r.disarm(timerAdver, timerListen)
 	r.arm(timerYield, now+r.yieldWait())
 	return append(fx, Effect{Kind: Tell, Notice: Notice{Kind: NoticeYielding, Interval: r.yieldWait()}})
+}
+
+// ask is a yield that is a question: is anybody better? VRRP's Backups are silent,
+// so nobody knows who would be. To priority 0 they answer after their
+// Skew_Time, which is the shorter the better they are. Whoever is better than
+// we are now speaks before half a step less than the Skew_Time of our own priority;
+// whoever is worse, or as good, hears us before it would.
+func (r *Router) ask(now time.Duration, why Reason, fx []Effect) []Effect {
+	r.leaving = why
+	if !r.yielding {
+		r.yielding, r.asking, r.asked = true, true, now
+		r.disarm(timerAdver, timerListen)
+		fx = r.send(now, PriorityStop, fx)
+		fx = append(fx, Effect{Kind: Tell, Notice: Notice{Kind: NoticeYielding, Interval: r.skewTime()}})
+	}
+	if r.asking && r.timers[timerLinger] == Never {
+		r.arm(timerYield, r.asked+r.skewTime()-r.skewStep()/2)
+	}
+	return fx
+}
+
+// keep is the answer that nobody is better.
+func (r *Router) keep(now time.Duration, fx []Effect) []Effect {
+	fx = r.resume(now, fx)
+	return append(fx, Effect{Kind: Tell, Notice: Notice{Kind: NoticeKept, Peer: r.source, PeerPriority: r.priority}})
 }
 
 // resume takes a yield back: the reason for it has gone, and no successor has
@@ -197,7 +238,7 @@ func (r *Router) resume(now time.Duration, fx []Effect) []Effect {
 	if r.timers[timerLinger] != Never {
 		return fx
 	}
-	r.yielding = false
+	r.yielding, r.asking = false, false
 	r.disarm(timerYield)
 	r.arm(timerAdver, onGrid(now+r.spec.Interval))
 	return r.send(now, r.priority, fx)
@@ -209,6 +250,9 @@ func (r *Router) yieldWait() time.Duration { return min(r.spec.Interval+yieldSla
 func (r *Router) yieldReceived(now time.Duration, e *Received, fx []Effect) []Effect {
 	if e.Advert.Priority == PriorityStop {
 		return fx
+	}
+	if r.asking && r.timers[timerLinger] == Never && e.Advert.Priority < r.priority {
+		return r.resume(now, fx) // late or early: a worse one is no answer
 	}
 	r.remember(e)
 	if r.timers[timerLinger] == Never {
@@ -222,7 +266,7 @@ func (r *Router) yieldReceived(now time.Duration, e *Received, fx []Effect) []Ef
 func (r *Router) leave(now time.Duration, why Reason, fx []Effect) []Effect {
 	wasActive := r.state == Active
 	fx = r.become(now, Initialize, why, fx)
-	r.yielding, r.ready = false, false
+	r.yielding, r.asking, r.ready = false, false, false
 	if r.timers[timerLink] != Never { // not waited for any longer
 		r.fault, r.detail = r.lost.Fault, r.lost.Detail
 	}

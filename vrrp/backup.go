@@ -22,11 +22,11 @@ func (r *Router) onLink(now time.Duration, e LinkState, fx []Effect) []Effect {
 			r.loseLink(now)
 		}
 		return fx
-	case e.Fault == FaultGroup && r.state == Active:
+	case (e.Fault == FaultGroup || e.Fault == FaultCheck) && r.state == Active:
 		// Our own link works (again): nothing need be lost.
 		r.disarm(timerLink)
 		r.fault, r.detail = e.Fault, e.Detail
-		return r.yield(now, Reason{Cause: CauseSyncGroup, Detail: e.Detail}, fx)
+		return r.yield(now, Reason{Cause: e.Fault.cause(), Detail: e.Detail}, fx)
 	default:
 		// The link is gone, so nothing can be said on it: no priority 0.
 		r.disarm(timerLink)
@@ -59,7 +59,7 @@ func (r *Router) linkUsable(now time.Duration, e LinkState, fx []Effect) []Effec
 		}
 	case r.state == Initialize:
 		return r.startup(now, fx)
-	case r.yielding && !r.stopped:
+	case r.yielding && !r.stopped && !r.asking:
 		return r.resume(now, fx)
 	case flapped && r.state == Backup:
 		// Back within the delay. What was sent meanwhile was lost, so a Backup
@@ -125,7 +125,7 @@ func (r *Router) onPeerLeft(now time.Duration, e PeerLeft) {
 func (r *Router) enterBackup(now, from time.Duration, why Reason, fx []Effect) []Effect {
 	wasActive := r.state == Active
 	fx = r.become(now, Backup, why, fx)
-	r.yielding, r.ready = false, false
+	r.yielding, r.asking, r.ready = false, false, false
 	r.disarm(timerAdver, timerListen, timerHold, timerYield, timerLinger)
 	r.arm(timerActiveDown, from+r.downInterval())
 	if wasActive {
@@ -144,7 +144,7 @@ func (r *Router) backupReceived(now time.Duration, e *Received, fx []Effect) []E
 		r.resigned = e.Src
 		r.disarm(timerHold)
 		r.arm(timerActiveDown, max(e.At+r.skewTime(), r.grant))
-	case a.Priority >= r.priority || !r.preempts():
+	case a.Priority >= r.priority || !r.preempts() && !r.healthier(a.Priority):
 		r.disarm(timerHold)
 		r.follow(e)
 	case r.spec.PreemptDelay > 0 && !(r.ready && r.won.Cause == CausePreemptHold):
@@ -160,6 +160,12 @@ func (r *Router) backupReceived(now time.Duration, e *Received, fx []Effect) []E
 		r.remember(e)
 	}
 	return fx
+}
+
+// healthier reports whether not to preempt would mean to leave an Active that says it is
+// degraded alone: that is not what the setting is for.
+func (r *Router) healthier(active uint8) bool {
+	return r.spec.YieldsToHealth && active <= DegradedMax && r.priority > DegradedMax
 }
 
 // follow accepts the Active: its interval is learned and both Skew_Time and
@@ -182,7 +188,7 @@ func (r *Router) backupTimeout(now time.Duration, fx []Effect) []Effect {
 	if r.due(timerHold, now) {
 		r.disarm(timerHold)
 		// Our priority may have fallen meanwhile: then it is not the worse one any more.
-		if r.preempts() && r.heard.Priority < r.priority {
+		if (r.preempts() || r.healthier(r.heard.Priority)) && r.heard.Priority < r.priority {
 			return r.win(now, r.evidence(now, Reason{Cause: CausePreemptHold, Timer: r.spec.PreemptDelay}), fx)
 		}
 	}

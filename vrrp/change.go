@@ -61,16 +61,17 @@ func (r *Router) onPriority(now time.Duration, e SetPriority, fx []Effect) []Eff
 	if r.spec.Priority == PriorityOwner {
 		return fx
 	}
-	return r.setPriority(now, min(max(e.Priority, 1), 254), fx)
+	return r.setPriority(now, min(max(e.Priority, 1), 254), e.Ask, e.Detail, fx)
 }
 
-// setPriority takes over a new effective priority: an Active says so at once,
-// a Backup's running timer moves by the difference of the skews.
-func (r *Router) setPriority(now time.Duration, p uint8, fx []Effect) []Effect {
+// setPriority takes over a new effective priority: an Active says so at once, or
+// asks whether anybody is better, and a Backup's running timer moves by the
+// difference of the skews.
+func (r *Router) setPriority(now time.Duration, p uint8, ask bool, detail string, fx []Effect) []Effect {
 	if p == r.priority {
 		return fx
 	}
-	before := r.skewTime()
+	before, fell := r.skewTime(), p < r.priority
 	r.priority = p
 	switch r.state {
 	case Backup:
@@ -80,7 +81,12 @@ func (r *Router) setPriority(now time.Duration, p uint8, fx []Effect) []Effect {
 			r.arm(timerActiveDown, max(r.timers[timerActiveDown]+r.skewTime()-before, now))
 		}
 	case Active:
-		if !r.yielding && r.timers[timerListen] == Never {
+		switch {
+		case r.asking && !fell:
+			return r.resume(now, fx) // the question has answered itself
+		case ask && fell && (!r.yielding || r.asking) && r.timers[timerListen] == Never:
+			return r.ask(now, Reason{Cause: CauseDegraded, Detail: detail}, fx)
+		case !r.yielding && r.timers[timerListen] == Never:
 			r.arm(timerAdver, onGrid(now+r.spec.Interval))
 			fx = r.send(now, p, fx)
 		}
@@ -124,8 +130,11 @@ func (r *Router) onConfigure(now time.Duration, e Configure, fx []Effect) []Effe
 	if old.PreemptDelay != e.Spec.PreemptDelay || !r.preempts() {
 		r.disarm(timerHold)
 	}
-	if old.Priority != e.Spec.Priority {
-		fx = r.setPriority(now, e.Spec.Priority, fx)
+	switch {
+	case e.Priority != 0:
+		fx = r.setPriority(now, e.Priority, e.Ask, e.Detail, fx)
+	case old.Priority != e.Spec.Priority:
+		fx = r.setPriority(now, e.Spec.Priority, e.Ask, e.Detail, fx)
 	}
 	// A wait that runs may end earlier than it was meant to, not later.
 	if r.timers[timerSettle] != Never {

@@ -35,11 +35,29 @@ type LinkState struct {
 
 // SetPriority changes the effective priority. It is clamped to 1–254: 0 is
 // reserved, 255 comes from ownership only, and an owner ignores the event.
-type SetPriority struct{ Priority uint8 }
+type SetPriority struct {
+	Priority uint8
+	// Ask: an Active whose priority falls asks whether anybody is better, by
+	// saying goodbye (priority 0) with the addresses kept. Backups answer that
+	// after their Skew_Time, the better the sooner. If nobody has by the time
+	// a better one would have, it goes on as Active. Without, it
+	// advertises the new priority and waits to be preempted.
+	Ask bool
+	// Detail says why ("http.site: 3 of 3 failed").
+	Detail string
+}
 
 // Configure replaces the configuration of a running router. VRID and Family
 // must be those it has: another VRID is another router.
-type Configure struct{ Spec Spec }
+type Configure struct {
+	Spec Spec
+	// Priority is the effective priority under the new configuration; 0: that of
+	// Spec if it differs from the one before, else what it was.
+	Priority uint8
+	// Ask and Detail are as in SetPriority.
+	Ask    bool
+	Detail string
+}
 
 // Shutdown ends the router's part in the election for good. With Yield, an
 // Active says goodbye first and keeps its addresses until the successor has
@@ -179,6 +197,8 @@ const (
 	NoticeYielding
 	// NoticeForeignGroup: somebody uses our VRID for addresses of which none is ours.
 	NoticeForeignGroup
+	// NoticeKept: priority fell and nobody better was there.
+	NoticeKept
 	// NoticeClaimed: somebody else claims one of our addresses (ARP or NA).
 	NoticeClaimed
 
@@ -199,6 +219,7 @@ var noticeNames = [NumNotices]string{
 	NoticeResumed:         "resumed",
 	NoticeYielding:        "yielding",
 	NoticeForeignGroup:    "foreign-group",
+	NoticeKept:            "kept",
 	NoticeClaimed:         "address-claimed",
 }
 

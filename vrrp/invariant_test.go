@@ -20,6 +20,7 @@ type laws struct {
 	// link; 0 means that none runs.
 	yieldUntil, lostUntil time.Duration
 	successor             bool // heard during the yield
+	asking                bool
 }
 
 // longestWait bounds Active_Down_Timer: three intervals (of up to 255 s in
@@ -75,7 +76,7 @@ func (l *laws) judge(now time.Duration, before *vrrp.View, ev vrrp.Event, fx []v
 	}
 	l.bound(now, ev, &after)
 	return first(
-		require(!resumed || healthy(ev), "took a yield back for no reason"),
+		require(!resumed || healthy(ev) || before.Asking, "took a yield back for no reason"),
 		l.ended(now, ev),
 		require(after.State == state, "the state changed without saying so"),
 		require(after.Term == term, "the term changed without saying so"),
@@ -108,8 +109,10 @@ func (l *laws) bound(now time.Duration, ev vrrp.Event, after *vrrp.View) {
 	switch {
 	case !after.Yielding:
 		l.yieldUntil, l.successor = 0, false
-	case l.yieldUntil == 0:
-		l.yieldUntil = now + 10*s // the longest wait
+	case l.yieldUntil == 0 && after.Asking:
+		l.yieldUntil, l.asking = now+vrrp.MaxInterval, true // the longest Skew_Time
+	case l.yieldUntil == 0 || l.asking && !after.Asking && !l.successor:
+		l.yieldUntil, l.asking = now+10*s, false // the longest wait
 	}
 	if e, ok := ev.(*vrrp.Received); ok && l.yieldUntil != 0 && !l.successor && e.Advert.Priority != 0 && e.Src != after.Source {
 		l.yieldUntil, l.successor = now+20*ms, true // the linger, once
@@ -353,12 +356,12 @@ func drive(tb testing.TB, data []byte) int {
 			g.linkUp()
 		case op < 217:
 			faults := []vrrp.Fault{vrrp.FaultInterfaceMissing, vrrp.FaultInterfaceDown, vrrp.FaultGroup, vrrp.FaultNoPrimaryAddress,
-				vrrp.FaultInterfaceDown, vrrp.FaultGroup, vrrp.FaultSocket, vrrp.FaultVirtualMAC}
+				vrrp.FaultInterfaceDown, vrrp.FaultCheck, vrrp.FaultSocket, vrrp.FaultVirtualMAC}
 			g.step(vrrp.LinkState{Fault: faults[int(op-205)%len(faults)]})
 		case op < 227:
-			g.step(vrrp.SetPriority{Priority: t.priority()})
+			g.step(vrrp.SetPriority{Priority: t.priority(), Ask: op&1 == 0})
 		case op < 237:
-			g.step(vrrp.Configure{Spec: t.spec(f, version)})
+			g.step(vrrp.Configure{Spec: t.spec(f, version), Ask: op&1 == 0})
 		case op < 250:
 			late := time.Duration(t.next()) * 100 * ms
 			g.now += late

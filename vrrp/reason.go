@@ -55,6 +55,10 @@ const (
 	CauseSyncGroup
 	// CauseVirtualMAC: there is no macvlan to carry the virtual MAC.
 	CauseVirtualMAC
+	// CauseDegraded: the priority fell, for a check or a reload, and a better router has taken over.
+	CauseDegraded
+	// CauseCheck: a check that the router must not be without is failing.
+	CauseCheck
 	// CauseDied: the daemon before this one ended without leaving. The loop
 	// finds that in the history; no Router says it.
 	CauseDied
@@ -84,6 +88,8 @@ var causeNames = [numCauses]string{
 	CauseRemoved:          "removed",
 	CauseSyncGroup:        "sync-group",
 	CauseVirtualMAC:       "virtual-mac",
+	CauseDegraded:         "degraded",
+	CauseCheck:            "check-failed",
 	CauseDied:             "died",
 }
 
@@ -176,6 +182,10 @@ func (r Reason) describe(b *strings.Builder) {
 		b.WriteString("left on request")
 	case CauseSyncGroup:
 		b.WriteString("following another member of its sync group")
+	case CauseDegraded:
+		fmt.Fprintf(b, "the priority fell to %d; %s has taken over", r.Priority, peer())
+	case CauseCheck:
+		b.WriteString("a check is failing without which this router must not serve")
 	case CauseVirtualMAC:
 		b.WriteString("the macvlan for the virtual MAC could not be made")
 	default:
@@ -216,6 +226,9 @@ const (
 	FaultSocket
 	// FaultVirtualMAC: there is no macvlan.
 	FaultVirtualMAC
+	// FaultCheck: a check is failing without which the router must not serve. The
+	// link works, so it leaves in peace.
+	FaultCheck
 	// FaultGroup: another member of the sync group is in a fault. This member's
 	// link works, so it leaves in peace.
 	FaultGroup
@@ -247,6 +260,8 @@ func (f Fault) cause() Cause {
 		return CauseSocket
 	case FaultVirtualMAC:
 		return CauseVirtualMAC
+	case FaultCheck:
+		return CauseCheck
 	case FaultGroup:
 		return CauseSyncGroup
 	default:

@@ -57,9 +57,11 @@ type Router struct {
 	detail   string
 	stopped  bool // after Shutdown: never starts again
 	yielding bool
-	leaving  Reason    // of a yield: why, if nobody takes over
-	lost     LinkState // the fault that timerLink waits with
-	ready    bool      // won, and the Group decides; won says how
+	asking   bool          // the yield is a question: without a better one it ends by itself
+	asked    time.Duration // when it began
+	leaving  Reason        // of a yield: why, if nobody takes over
+	lost     LinkState     // the fault that timerLink waits with
+	ready    bool          // won, and the Group decides; won says how
 	won      Reason
 	stalled  time.Duration // length of the stall that timerListen answers
 
@@ -282,6 +284,15 @@ func (r *Router) skewTime() time.Duration {
 	}
 	return SkewTime(r.activeInterval, r.priority)
 }
+
+// skewStep is what one step of priority changes of Skew_Time.
+func (r *Router) skewStep() time.Duration {
+	if r.spec.V() == Version2 {
+		return time.Second / 256
+	}
+	return r.activeInterval / 256
+}
+
 func (r *Router) downInterval() time.Duration { return 3*r.activeInterval + r.skewTime() }
 
 // sameSet compares two short address lists regardless of order (7.1: the order

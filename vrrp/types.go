@@ -272,7 +272,13 @@ type Spec struct {
 	LinkDownDelay time.Duration
 	// Grouped: a Group decides with the other members when to become Active.
 	Grouped bool
+	// YieldsToHealth: a Backup that does not preempt takes over from an Active in the degraded band
+	YieldsToHealth bool
 }
+
+// DegradedMax is the top of the band 1–DegradedMax of priorities that say "I
+// serve because nobody healthy does", among routers that know checks.
+const DegradedMax = 50
 
 // V returns the version, which is 3 unless Version says 2.
 func (s *Spec) V() uint8 {

@@ -28,7 +28,9 @@ type View struct {
 	// Form is the checksum form sent (IPv4).
 	Form     ChecksumForm
 	Yielding bool
-	Stopped  bool
+	// Asking: the yield is a question, whether anybody is better.
+	Asking  bool
+	Stopped bool
 	// Ready: won, and waiting for the other members of the Group.
 	Ready bool
 	// SettleDue is when a link that has come up is believed, or Never.
@@ -50,7 +52,7 @@ func (r *Router) View() View {
 		Since: r.since, Started: r.started, Heard: r.heard,
 		ActiveInterval: r.activeInterval, SkewTime: r.skewTime(), ActiveDownInterval: r.downInterval(),
 		AdverDue: r.timers[timerAdver], DownDue: r.timers[timerActiveDown], HoldDue: r.timers[timerHold],
-		Form: r.Form(), Yielding: r.yielding, Stopped: r.stopped, Ready: r.ready, SettleDue: r.timers[timerSettle],
+		Form: r.Form(), Yielding: r.yielding, Asking: r.asking, Stopped: r.stopped, Ready: r.ready, SettleDue: r.timers[timerSettle],
 		Peers: r.Peers(), Counters: r.counters,
 	}
 }

@@ -79,8 +79,8 @@ func (o *observer) path(p *process, k key, c *daemon.RouterConfig, path *vrrp.Pa
 func (o *observer) spacing(h *Host, s *seen, a *vrrp.Advert) (early bool) {
 	now := o.lan.now
 	switch {
-	case s.farewell && a.Priority != vrrp.PriorityStop && h.proc.grouped[s.key] && !h.proc.leaving:
-		s.farewell = false // the member that had a fault is well again
+	case s.farewell && a.Priority != vrrp.PriorityStop && !h.proc.leaving:
+		s.farewell = false // nobody better was there, or the reason has gone
 	case s.farewell:
 		o.lan.violate("adverts", "%s vrid %d: speaks after its farewell", h.Name, a.VRID)
 	case a.Priority == vrrp.PriorityStop:
