@@ -78,6 +78,11 @@ const (
 	Ignored
 )
 
+// String returns "pending", "good", "bad" or "ignored".
+func (s Stand) String() string {
+	return [...]string{"pending", "good", "bad", "ignored"}[s]
+}
+
 // Combine joins the stands of a dependency's checks. All is bad with the first
 // bad one; Any is good with the first good one. What is ignored does not count;
 // if nothing is left, the whole is ignored.

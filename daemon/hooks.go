@@ -27,7 +27,7 @@ func occasionOf(to, cause string) actions.Occasion {
 	switch cause {
 	case vrrp.CauseInterfaceDown.String(), vrrp.CauseInterfaceMissing.String(),
 		vrrp.CauseNoPrimaryAddress.String(), vrrp.CauseSocket.String(),
-		vrrp.CauseVirtualMAC.String(), vrrp.CauseSyncGroup.String():
+		vrrp.CauseVirtualMAC.String(), vrrp.CauseSyncGroup.String(), vrrp.CauseCheck.String():
 		return actions.OnFault
 	}
 	return actions.OnInitialize

@@ -207,6 +207,7 @@ func (l *Loop) onLink(now time.Duration, v actions.LinkChanged) {
 		l.log(slog.LevelDebug, fmt.Sprintf("interface %s: up=%t %s", k.name, v.Up, v.Detail))
 	}
 	k.level, k.known, k.fresh = v, true, false
+	l.hint(now, v.Name)
 	l.listen(k)
 	routers := slices.Clone(k.routers)
 	for _, r := range routers {
@@ -339,6 +340,10 @@ func (k *link) stateFor(r *router) vrrp.LinkState {
 		return vrrp.LinkState{Fault: vrrp.FaultVirtualMAC, Detail: r.noMAC}
 	case !s.ready, r.cfg.VirtualMAC && r.macLink != k.index:
 		return vrrp.LinkState{Fault: vrrp.FaultPending}
+	case r.health.Faulted:
+		return vrrp.LinkState{Fault: vrrp.FaultCheck, Detail: r.health.fault}
+	case r.health.Waiting && r.fsm.State() == vrrp.Initialize:
+		return vrrp.LinkState{Fault: vrrp.FaultPending, Detail: r.health.fault}
 	}
 	return vrrp.LinkState{Source: src}
 }
@@ -429,9 +434,14 @@ func faultText(name string, st vrrp.LinkState) string {
 		return fmt.Sprintf("interface %s%s", name, detail)
 	case vrrp.FaultVirtualMAC:
 		return fmt.Sprintf("no virtual MAC on interface %s%s", name, detail)
+	case vrrp.FaultCheck:
+		return "must not serve" + detail
 	case vrrp.FaultGroup:
 		return "another member of the sync group is out" + detail
 	case vrrp.FaultPending:
+		if st.Detail != "" {
+			return "waiting for the first result of " + st.Detail
+		}
 		return fmt.Sprintf("interface %s is being looked at", name)
 	default:
 		return ""

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/backbeat-ha/backbeat/actions"
+	"github.com/backbeat-ha/backbeat/checks"
 	"github.com/backbeat-ha/backbeat/vrrp"
 )
 
@@ -70,6 +71,11 @@ type Loop struct {
 	watched   []string // the names the watcher was given last
 	byIndex   map[int]*link
 	due       dueHeap
+	checks    []*check // sorted by name
+	byCheck   map[checks.ID]*check
+	checkID   checks.ID
+	checkDue  dueHeap
+	checkFx   []checks.Effect
 	setAside  []*router // Backups whose deadline is not judged this turn
 
 	// claims counts who has an address, running or leaving.
@@ -105,7 +111,7 @@ func New(cfg *Config, ports Ports) *Loop {
 	l := &Loop{ports: ports, cfg: &Config{Node: cfg.Node},
 		// A thousand answers can come while one turn runs; senders beyond that wait.
 		inbox: make(chan Input, 1024), done: make(chan struct{}),
-		byID: map[actions.RouterID]*router{}, claims: map[claim]int{}, links: map[string]*link{}, byIndex: map[int]*link{},
+		byID: map[actions.RouterID]*router{}, claims: map[claim]int{}, byCheck: map[checks.ID]*check{}, links: map[string]*link{}, byIndex: map[int]*link{},
 		groups: map[string]*group{}, armed: vrrp.Never, retryAt: vrrp.Never, groupAt: vrrp.Never, stopAt: vrrp.Never, since: ports.Clock.Wall()}
 	l.onPacket = l.packet
 	l.history.load(ports.Past)
@@ -159,6 +165,7 @@ func (l *Loop) Turn() (next time.Duration, finished bool) {
 	l.expire(now)
 	l.decide(now)
 	l.ports.Wire.Flush()
+	l.runChecks(now)
 	more := l.drainInputs()
 	if now >= l.retryAt {
 		l.retry(now)
@@ -176,7 +183,7 @@ func (l *Loop) Turn() (next time.Duration, finished bool) {
 		}
 		return vrrp.Never, true
 	}
-	l.armed = min(l.due.next(), l.retryAt, l.groupAt, l.stopAt)
+	l.armed = min(l.due.next(), l.checkDue.next(), l.retryAt, l.groupAt, l.stopAt)
 	if more || l.unread > 0 {
 		return now, false
 	}
@@ -276,7 +283,7 @@ func (l *Loop) refuse(k *link, r *router, d vrrp.Drop) {
 func (l *Loop) expire(now time.Duration) {
 	batch := 0
 	for l.due.next() <= now {
-		r := l.due.routers[0]
+		r := l.due.slots[0].router
 		// Adverts that have not been read could be the ones a Backup misses.
 		if l.unread > 0 && l.unread < starved && r.fsm.State() == vrrp.Backup {
 			l.setAside = append(l.setAside, r)
@@ -290,7 +297,7 @@ func (l *Loop) expire(now time.Duration) {
 		}
 	}
 	for i, r := range l.setAside {
-		heap.Push(&l.due, r)
+		l.due.add(&r.slot)
 		l.setAside[i] = nil
 	}
 	l.setAside = l.setAside[:0]
@@ -302,7 +309,7 @@ func (l *Loop) step(now time.Duration, r *router, ev vrrp.Event) {
 	if d := r.fsm.Deadline(); d != r.deadline {
 		r.deadline = d
 		if r.heapIndex >= 0 {
-			heap.Fix(&l.due, r.heapIndex)
+			l.due.fix(&r.slot)
 		}
 	}
 	if len(l.effects) > 0 {
@@ -340,6 +347,8 @@ func (l *Loop) onInput(now time.Duration, in Input) {
 		l.onClaimed(now, v)
 	case actions.HookDone:
 		l.onHookDone(now, v)
+	case checks.Done:
+		l.onProbed(now, v)
 	case Reload:
 		v.Reply <- l.reload(now, v.Config)
 	case StatusQuery:
@@ -395,32 +404,41 @@ func (l *Loop) log(level slog.Level, text string, attrs ...slog.Attr) {
 	l.ports.Journal.Log(Line{Level: level, Text: text, Attrs: attrs})
 }
 
-// dueHeap orders routers by deadline.
-type dueHeap struct{ routers []*router }
+// slot is what a router or a check has in a dueHeap.
+type slot struct {
+	heapIndex int // -1 outside
+	deadline  time.Duration
+	router    *router // one of the two
+	check     *check
+}
+
+// dueHeap orders routers, or checks, by deadline.
+type dueHeap struct{ slots []*slot }
 
 func (h *dueHeap) next() time.Duration {
-	if len(h.routers) == 0 {
+	if len(h.slots) == 0 {
 		return vrrp.Never
 	}
-	return h.routers[0].deadline
+	return h.slots[0].deadline
 }
-func (h *dueHeap) Len() int           { return len(h.routers) }
-func (h *dueHeap) Less(i, j int) bool { return h.routers[i].deadline < h.routers[j].deadline }
+func (h *dueHeap) Len() int           { return len(h.slots) }
+func (h *dueHeap) Less(i, j int) bool { return h.slots[i].deadline < h.slots[j].deadline }
 func (h *dueHeap) Swap(i, j int) {
-	h.routers[i], h.routers[j] = h.routers[j], h.routers[i]
-	h.routers[i].heapIndex, h.routers[j].heapIndex = i, j
+	h.slots[i], h.slots[j] = h.slots[j], h.slots[i]
+	h.slots[i].heapIndex, h.slots[j].heapIndex = i, j
 }
 func (h *dueHeap) Push(x any) {
-	r := x.(*router)
-	r.heapIndex = len(h.routers)
-	h.routers = append(h.routers, r)
+	s := x.(*slot)
+	s.heapIndex = len(h.slots)
+	h.slots = append(h.slots, s)
 }
 func (h *dueHeap) Pop() any {
-	r := h.routers[len(h.routers)-1]
-	h.routers = h.routers[:len(h.routers)-1]
-	r.heapIndex = -1
-	return r
+	s := h.slots[len(h.slots)-1]
+	h.slots = h.slots[:len(h.slots)-1]
+	s.heapIndex = -1
+	return s
 }
 
-func (h *dueHeap) add(r *router)    { heap.Push(h, r) }
-func (h *dueHeap) remove(r *router) { heap.Remove(h, r.heapIndex) }
+func (h *dueHeap) add(s *slot)    { heap.Push(h, s) }
+func (h *dueHeap) remove(s *slot) { heap.Remove(h, s.heapIndex) }
+func (h *dueHeap) fix(s *slot)    { heap.Fix(h, s.heapIndex) }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/backbeat-ha/backbeat/checks"
 	"github.com/backbeat-ha/backbeat/vrrp"
 )
 
@@ -45,6 +46,8 @@ func (c Change) String() string {
 // Plan is what a reload does, router by router, sorted by name.
 type Plan struct {
 	Steps []PlanStep
+	// Checks are the checks that are added, removed or adjusted, sorted by name.
+	Checks []CheckStep
 	// Stopping says that nothing was done, because the daemon is leaving.
 	Stopping bool
 }
@@ -56,6 +59,15 @@ type PlanStep struct {
 	// Differences are what differs, for Adjust and Replace: "priority 150 -> 50".
 	Differences []string
 }
+
+// CheckStep is one check's part of a Plan.
+type CheckStep struct {
+	Change Change // Add, Remove or Adjust
+	Check  string
+}
+
+// String is the step in one line: "adjust check http.site".
+func (s CheckStep) String() string { return s.Change.String() + " check " + s.Check }
 
 // String is the step in one line: "adjust web: priority 150 -> 50".
 func (s PlanStep) String() string {
@@ -97,7 +109,28 @@ func MakePlan(old, new *Config) Plan {
 			p.Steps = append(p.Steps, PlanStep{Change: Remove, Router: name})
 		}
 	}
+	p.Checks = checkSteps(old.Checks, new.Checks)
 	return p
+}
+
+// checkSteps walks two lists sorted by name side by side.
+func checkSteps(old, new []checks.Spec) (steps []CheckStep) {
+	for len(old) > 0 || len(new) > 0 {
+		switch {
+		case len(new) == 0 || len(old) > 0 && old[0].Name < new[0].Name:
+			steps = append(steps, CheckStep{Remove, old[0].Name})
+			old = old[1:]
+		case len(old) == 0 || new[0].Name < old[0].Name:
+			steps = append(steps, CheckStep{Add, new[0].Name})
+			new = new[1:]
+		default:
+			if !old[0].Equal(&new[0]) {
+				steps = append(steps, CheckStep{Adjust, new[0].Name})
+			}
+			old, new = old[1:], new[1:]
+		}
+	}
+	return steps
 }
 
 func compare(o, n *RouterConfig, existed bool) Change {
@@ -165,6 +198,7 @@ func differences(o, n *RouterConfig) (d []string) {
 	if !slices.EqualFunc(o.Hooks, n.Hooks, hookEqual) {
 		d = append(d, "hooks")
 	}
+	mark(!slices.EqualFunc(o.Depends, n.Depends, dependEqual), "depends_on")
 	return d
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/backbeat-ha/backbeat/actions"
+	"github.com/backbeat-ha/backbeat/checks"
 	"github.com/backbeat-ha/backbeat/vrrp"
 )
 
@@ -26,6 +27,7 @@ func (l *Loop) reload(now time.Duration, cfg *Config) Plan {
 	}
 	l.cfg = cfg
 	l.waiting = nil
+	l.recheck(now, cfg.Checks)
 	l.regroup()
 	for _, s := range plan.Steps {
 		switch s.Change {
@@ -46,6 +48,9 @@ func (l *Loop) reload(now time.Duration, cfg *Config) Plan {
 	}
 	l.regroup() // by what the routers are configured for now
 	l.tidy(now)
+	for _, r := range l.routers {
+		l.assess(now, r) // a member's checks are those of its whole group
+	}
 	return plan
 }
 
@@ -77,7 +82,8 @@ func (l *Loop) adjust(now time.Duration, r *router, cfg *RouterConfig) {
 	r.hooks.Configure(cfg.Hooks)
 	l.follow(now, r, Followup{What: "reload", Note: strings.Join(differences(old, cfg), ", ")})
 	wish := r.wish
-	l.step(now, r, vrrp.Configure{Spec: cfg.Spec})
+	a := l.healthOf(r)
+	l.step(now, r, vrrp.Configure{Spec: cfg.Spec, Priority: a.Priority, Ask: asks(r, a), Detail: "reload"})
 	if !cfg.Spec.Grouped {
 		l.step(now, r, vrrp.Promote{}) // it may have been waiting for a group
 	}
@@ -117,7 +123,7 @@ func (l *Loop) remove(now time.Duration, r *router, c Change) {
 func (l *Loop) depart(now time.Duration, r *router) {
 	l.flushHooks(now, r)
 	if r.heapIndex >= 0 {
-		l.due.remove(r)
+		l.due.remove(&r.slot)
 	}
 	l.ports.Announcer.Cancel(r.id)
 	l.forgetWish(r)
@@ -156,8 +162,9 @@ func (l *Loop) startWaiting(now time.Duration) {
 		i, _ := l.place(cfg.Name)
 		l.routers = slices.Insert(l.routers, i, r)
 		l.attach(r)
-		l.due.add(r)
+		l.due.add(&r.slot)
 		l.regroup()
+		l.assess(now, r)
 		if t := l.history.died(r); t != nil {
 			l.ports.Journal.Transition(*t)
 			l.log(slog.LevelWarn, fmt.Sprintf("(%s) was %s when it ended: %s", r.cfg.Name, t.From, t.Reason), slog.String("router", r.cfg.Name))
@@ -217,6 +224,11 @@ func (l *Loop) watch() {
 	for _, c := range l.waiting {
 		names[c.Interface] = true
 		for _, n := range c.elsewhere() {
+			names[n] = true
+		}
+	}
+	for _, c := range l.checks {
+		if n := checks.Watches(c.fsm.Spec().Probe); n != "" {
 			names[n] = true
 		}
 	}

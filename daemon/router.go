@@ -19,9 +19,8 @@ type router struct {
 	link *link
 	next *router // another one with this VRID on the link, told apart by group or peers
 
-	heapIndex int // in Loop.due, -1 outside
-	deadline  time.Duration
-	leaving   bool // removed by a reload, goes when it has left
+	slot         // in Loop.due
+	leaving bool // removed by a reload, goes when it has left
 
 	// The encoded adverts, one, or one a peer; made again only when something
 	// in them changed.
@@ -47,6 +46,7 @@ type router struct {
 	restored     map[netip.Prefix]uint64
 	since        time.Time
 	sinceInstant time.Duration
+	health       health      // what its checks come to
 	record       *Transition // of the last transition
 	restoreLimit limit
 	noticed      map[vrrp.NoticeKind]*sighting // nil until something is noticed
@@ -187,8 +187,9 @@ func title(s vrrp.State) string {
 // newRouter makes the loop's side of a virtual router.
 func (l *Loop) newRouter(cfg *RouterConfig) *router {
 	l.lastID++
-	r := &router{id: l.lastID, cfg: cfg, fsm: vrrp.New(cfg.Spec), heapIndex: -1, deadline: vrrp.Never,
+	r := &router{id: l.lastID, cfg: cfg, fsm: vrrp.New(cfg.Spec), slot: slot{heapIndex: -1, deadline: vrrp.Never},
 		since: l.ports.Clock.Wall(), sinceInstant: l.ports.Clock.Now(), hooks: actions.NewMailbox(l.lastID, cfg.Hooks)}
+	r.slot.router = r
 	l.byID[r.id] = r
 	return r
 }

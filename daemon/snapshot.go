@@ -31,8 +31,9 @@ func (l *Loop) status(now time.Duration, q StatusQuery) StatusPage {
 		page.Routers = append(page.Routers, l.routerStatus(r, now))
 	}
 	if q.From > 0 {
-		return page // the links came with the first page
+		return page // the links and checks came with the first page
 	}
+	page.Checks = l.checkStatus(now, q.Name, list)
 	for _, k := range l.links {
 		if q.Name == "" || slices.ContainsFunc(list, func(r *router) bool { return r.link == k }) {
 			page.Links = append(page.Links, l.linkStatus(now, k))
@@ -73,6 +74,8 @@ func (l *Loop) routerStatus(r *router, now time.Duration) RouterStatus {
 		s.Active = &ActiveStatus{Address: v.Heard.Src.String(), Priority: v.Heard.Priority, Interval: v.Heard.Interval.Seconds(),
 			Checksum: v.Heard.Form.String(), HeardAgo: (now - v.Heard.At).Seconds()}
 	}
+	s.Degraded = r.health.Degraded
+	s.Contributions = l.contributions(r)
 	s.ActiveDownIn, s.PreemptIn = rest(v.DownDue, now), rest(v.HoldDue, now)
 	s.Addresses = l.addresses(r)
 	l.statusOfLink(r, &s, &v, now)

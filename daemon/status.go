@@ -11,6 +11,7 @@ type StatusPage struct {
 	Loop    LoopStatus     `json:"loop"`
 	Routers []RouterStatus `json:"virtual_routers"`
 	Links   []LinkStatus   `json:"interfaces"`
+	Checks  []CheckStatus  `json:"checks,omitempty"`
 }
 
 // LoopStatus is the health of the loop itself.
@@ -47,6 +48,10 @@ type RouterStatus struct {
 	IsOwner           bool    `json:"is_owner"`
 	Preempt           bool    `json:"preempt"`
 	PreemptDelay      float64 `json:"preempt_delay_seconds"`
+	// Degraded: EffectivePriority is in the band 1–50 of degraded hosts.
+	Degraded bool `json:"degraded,omitempty"`
+	// Contributions are why the priority is what it is, one for each depends_on.
+	Contributions []ContributionStatus `json:"contributions,omitempty"`
 	// PreemptIn is the rest of a running preempt delay.
 	PreemptIn     *float64 `json:"preempt_in_seconds,omitempty"`
 	Checksum      string   `json:"checksum"`
@@ -97,6 +102,59 @@ type RouterStatus struct {
 	Refused  []RefusedStatus   `json:"refused,omitempty"`
 	Hooks    []HookStatus      `json:"hooks,omitempty"`
 	Counters map[string]uint64 `json:"statistics"`
+}
+
+// ContributionStatus is what one depends_on does to the priority now.
+type ContributionStatus struct {
+	// Checks are the checks of it, Mode "all" or "any" where there are several.
+	Checks []string `json:"checks"`
+	Mode   string   `json:"mode,omitempty"`
+	// Effect is "degrade", "weight" or "fault".
+	Effect string `json:"effect"`
+	// Weight is what was configured, Adds what is added to the priority now.
+	Weight int `json:"weight,omitempty"`
+	Adds   int `json:"adds"`
+	// Stand is "good", "bad", "pending" (no result yet) or "ignored".
+	Stand string `json:"stand"`
+	// Why says so in words.
+	Why string `json:"why"`
+}
+
+// CheckStatus is one check.
+type CheckStatus struct {
+	// Name is kind and name: "http.site".
+	Name    string    `json:"name"`
+	Verdict string    `json:"verdict"`
+	Since   time.Time `json:"since"`
+	// Stand is what the verdict counts as: "good", "bad", "pending", "ignored".
+	Stand string `json:"stand"`
+	Why   string `json:"why"`
+	// Routers depend on it.
+	Routers  []string `json:"virtual_routers"`
+	Interval float64  `json:"interval_seconds"`
+	Timeout  float64  `json:"timeout_seconds"`
+	Rise     int      `json:"rise"`
+	Fall     int      `json:"fall"`
+	Running  bool     `json:"running,omitempty"`
+	// Last is the last run, absent before the first has ended.
+	Last *RunStatus `json:"last,omitempty"`
+	// Runs counts results; Failed and NotRun those that were so, Late the times a run was left out
+	// because the one before still ran; Changes counts changes of the verdict.
+	Runs    uint64 `json:"runs"`
+	Failed  uint64 `json:"failed"`
+	NotRun  uint64 `json:"not_run"`
+	Late    uint64 `json:"late"`
+	Changes uint64 `json:"changes"`
+}
+
+// RunStatus is one ended run of a check.
+type RunStatus struct {
+	// Outcome is "passed", "failed" or "not-run".
+	Outcome string  `json:"outcome"`
+	Detail  string  `json:"detail,omitempty"`
+	Output  string  `json:"output,omitempty"`
+	Took    float64 `json:"took_seconds"`
+	Ago     float64 `json:"ago_seconds"`
 }
 
 // ActiveStatus is the Active router as last heard.
