@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/backbeat-ha/backbeat/actions"
+	"github.com/backbeat-ha/backbeat/checks"
 	"github.com/backbeat-ha/backbeat/daemon"
 	"github.com/backbeat-ha/backbeat/vrrp"
 )
@@ -47,6 +48,7 @@ type rig struct {
 	messages  [][]byte
 	wants     []actions.Wanted
 	jobs      []actions.HookJob
+	probes    []checks.Job
 	announced []actions.Announcement
 	lines     []daemon.Line
 	records   []daemon.Transition
@@ -74,7 +76,7 @@ func newRigWith(t testing.TB, past []daemon.Transition, routers ...daemon.Router
 }
 
 func (g *rig) ports() daemon.Ports {
-	return daemon.Ports{Clock: g, Wire: g, Addresses: g, Announcer: g, Advertiser: g, Runner: g, Journal: g,
+	return daemon.Ports{Clock: g, Wire: g, Addresses: g, Announcer: g, Advertiser: g, Runner: g, Prober: g, Journal: g,
 		Watch: func(names []string) { g.call("watch %s", strings.Join(names, ",")) }}
 }
 
@@ -366,6 +368,7 @@ func (g *rig) Run(j actions.HookJob) {
 	g.jobs = append(g.jobs, j)
 	g.call("run %s %s", j.Spec.Name, env(j, "BACKBEAT_ON"))
 }
+func (g *rig) Probe(j checks.Job)             { g.probes = append(g.probes, j) }
 func (g *rig) Log(l daemon.Line)              { g.lines = append(g.lines, l) }
 func (g *rig) Transition(t daemon.Transition) { g.records = append(g.records, t) }
 
