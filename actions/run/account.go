@@ -31,7 +31,7 @@ func lookup(name string) (account, error) {
 	if name != "" {
 		u, err := user.Lookup(name)
 		if err != nil {
-			return account{}, fmt.Errorf("user %s is not known here: create it, or correct user in the hook", name)
+			return account{}, fmt.Errorf("user %s is not known here: create it, or correct user", name)
 		}
 		return newAccount(u)
 	}
@@ -98,10 +98,10 @@ func (a account) credential() (*syscall.Credential, error) {
 		return nil, nil
 	case !mayswitch():
 		return nil, fmt.Errorf("cannot run as user %s: the daemon runs as uid %d without CAP_SETUID and CAP_SETGID: "+
-			"run it as root with these capabilities, or leave user out of the hook", a.name, os.Geteuid())
+			"run it as root with these capabilities, or leave user out", a.name, os.Geteuid())
 	case !mapped(a.uid):
 		return nil, fmt.Errorf("cannot run as user %s: uid %d has no number in this user namespace: "+
-			"leave user out of the hook, or map the uid", a.name, a.uid)
+			"leave user out, or map the uid", a.name, a.uid)
 	}
 	return &syscall.Credential{Uid: a.uid, Gid: a.gid, Groups: a.groups}, nil
 }

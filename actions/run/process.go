@@ -16,18 +16,54 @@ import (
 // searchPath is the PATH of every command: Debian's for root.
 const searchPath = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-// do runs one job to its end. It always returns: a process that cannot even be
-// killed is left behind, reaped whenever it does end, and reported.
+// Command is one command to run. There is no shell.
+type Command struct {
+	// Argv: the first element is an absolute path.
+	Argv []string
+	// User is the account to run as; empty: the account backbeat if there is one
+	// and the daemon is root, else the daemon's own.
+	User string
+	// Env is added to the clean environment; Stdin may be empty.
+	Env   []string
+	Stdin []byte
+	// Timeout is how long it may take before TERM, and 2 s later KILL; 0 means 10 s.
+	Timeout time.Duration
+}
+
+// Result is what became of a Command.
+type Result struct {
+	// Started is false if it could not be run at all.
+	Started bool
+	// Exit is the exit status, or -1 if it did not exit by itself.
+	Exit int
+	// Err is empty for exit status 0, else a sentence.
+	Err string
+	// Output is the tail of what it printed, 4 KiB at most.
+	Output string
+	Took   time.Duration
+}
+
+// do runs one job of a hook.
 func (r *Runner) do(job actions.HookJob) actions.HookDone {
+	res := r.Do(Command{Argv: job.Spec.Command, User: job.Spec.User, Env: job.Env, Stdin: job.Stdin, Timeout: job.Spec.Timeout})
+	return actions.HookDone{Router: job.Router, Job: job.Job, Took: res.Took, Exit: res.Exit, Err: res.Err, Output: res.Output}
+}
+
+// Do runs one command to its end, on the caller's goroutine and beside the 64 of
+// Run. It always returns: a process that cannot even be killed is left behind,
+// reaped whenever it does end, and reported. It may be used from any
+// goroutine; Close ends what runs here, too, but does not wait for it.
+func (r *Runner) Do(job Command) Result {
 	began := time.Now()
-	done := actions.HookDone{Router: job.Router, Job: job.Job, Exit: -1}
+	done := Result{Exit: -1}
 	out := new(tail)
 	cmd, err := r.start(job, out)
 	if err != nil {
 		done.Took, done.Err = time.Since(began), err.Error()
 		return done
 	}
-	timeout := job.Spec.Timeout
+	done.Started = true
+	timeout := job.Timeout
 	if timeout <= 0 {
 		timeout = defaultTimeout
 	}
@@ -51,12 +87,12 @@ func (r *Runner) do(job actions.HookJob) actions.HookDone {
 
 // start checks who may run what and starts it. The errors are sentences for
 // people that name the command, the cause and what to do.
-func (r *Runner) start(job actions.HookJob, out *tail) (*exec.Cmd, error) {
-	if len(job.Spec.Command) == 0 {
-		return nil, errors.New("no command: give the hook a command")
+func (r *Runner) start(job Command, out *tail) (*exec.Cmd, error) {
+	if len(job.Argv) == 0 {
+		return nil, errors.New("no command: give it one")
 	}
-	path := job.Spec.Command[0]
-	who, err := lookup(job.Spec.User)
+	path := job.Argv[0]
+	who, err := lookup(job.User)
 	if err != nil {
 		return nil, err
 	}
@@ -69,7 +105,7 @@ func (r *Runner) start(job actions.HookJob, out *tail) (*exec.Cmd, error) {
 	}
 	cmd := &exec.Cmd{
 		Path:   path,
-		Args:   job.Spec.Command,
+		Args:   job.Argv,
 		Env:    environment(who, job.Env),
 		Dir:    "/",
 		Stdout: out,

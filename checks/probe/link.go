@@ -1,0 +1,105 @@
+package probe
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"github.com/backbeat-ha/backbeat/checks"
+)
+
+func runLink(v checks.Link) checks.Result {
+	l, err := netlink.LinkByName(v.Interface)
+	var missing netlink.LinkNotFoundError
+	switch {
+	case errors.As(err, &missing):
+		return failed("does not exist")
+	case err != nil:
+		return notRun(err.Error())
+	}
+	a := l.Attrs()
+	switch {
+	case a.RawFlags&unix.IFF_UP == 0:
+		return failed("administratively down")
+	case a.RawFlags&unix.IFF_LOWER_UP == 0:
+		return failed("no carrier")
+	case a.RawFlags&unix.IFF_RUNNING == 0:
+		return failed("not running (%s)", a.OperState)
+	case v.MinSpeed == 0:
+		return passed("up")
+	}
+	mbit, err := speed(v.Interface)
+	switch {
+	case err != nil:
+		return notRun(err.Error())
+	case mbit < v.MinSpeed:
+		return failed("%d Mbit/s, wanted %d", mbit, v.MinSpeed)
+	}
+	return passed(fmt.Sprintf("up, %d Mbit/s", mbit))
+}
+
+// speed is what the driver says (Documentation/ABI/testing/sysfs-class-net); many
+// virtual ones say nothing.
+func speed(name string) (int, error) {
+	text, err := os.ReadFile(filepath.Join("/sys/class/net", name, "speed"))
+	if errors.Is(err, syscall.EINVAL) {
+		return 0, errors.New("its driver does not tell the speed")
+	}
+	if err != nil {
+		return 0, err
+	}
+	n, err := integer(string(text))
+	if err != nil || n < 0 {
+		return 0, errors.New("its driver does not tell the speed")
+	}
+	return n, nil
+}
+
+// runAddress looks for an address. One that duplicate address detection has not
+// let through is not there yet.
+func runAddress(v checks.Address) checks.Result {
+	family := netlink.FAMILY_V4
+	if v.Address.Is6() {
+		family = netlink.FAMILY_V6
+	}
+	var on netlink.Link
+	if v.Interface != "" {
+		l, err := netlink.LinkByName(v.Interface)
+		var missing netlink.LinkNotFoundError
+		switch {
+		case errors.As(err, &missing) && v.Absent:
+			return passed("not there: the interface does not exist")
+		case errors.As(err, &missing):
+			return failed("the interface %s does not exist", v.Interface)
+		case err != nil:
+			return notRun(err.Error())
+		}
+		on = l
+	}
+	list, err := netlink.AddrList(on, family)
+	if err != nil {
+		return notRun(err.Error())
+	}
+	want := net.IP(v.Address.AsSlice())
+	there, detail := false, "is not there"
+	for i := range list {
+		if !list[i].IP.Equal(want) {
+			continue
+		}
+		if list[i].Flags&(unix.IFA_F_TENTATIVE|unix.IFA_F_DADFAILED) != 0 {
+			detail = "is there, but tentative or a duplicate"
+			continue
+		}
+		there, detail = true, "is there"
+	}
+	if there == v.Absent {
+		return failed("%s", detail)
+	}
+	return passed(detail)
+}
