@@ -86,6 +86,11 @@ func (d *decoder) inner(blocks hclsyntax.Blocks, def *block, sec *section) {
 			sec.meant[b.Type] = true
 			continue
 		}
+		if child.kind != "" {
+			if child = d.ofKind(b, def); child == nil {
+				continue
+			}
+		}
 		if before, ok := first[b.Type]; ok && child.once {
 			d.errorf(b.DefRange(), fmt.Sprintf("Second %s block", b.Type),
 				"There may be only one here, and the first is at %s. Make one of the two.", place(before))
@@ -99,12 +104,50 @@ func (d *decoder) inner(blocks hclsyntax.Blocks, def *block, sec *section) {
 	}
 }
 
+// ofKind selects by the first label. Nil means that it says nothing known.
+func (d *decoder) ofKind(b *hclsyntax.Block, def *block) *block {
+	kinds := def.kinds(b.Type)
+	if len(b.Labels) == 0 {
+		d.errorf(b.DefRange(), fmt.Sprintf("%s without kind and name", b.Type), "Write %s \"KIND\" \"NAME\" { … }. KIND is one of %s.", b.Type, strings.Join(kinds, ", "))
+		return nil
+	}
+	child := def.ofKind(b.Type, b.Labels[0])
+	if child != nil {
+		return child
+	}
+	detail := fmt.Sprintf("There are: %s.", strings.Join(kinds, ", "))
+	switch near := nearest(b.Labels[0], kinds); {
+	case b.Labels[0] == "https":
+		detail = "An http check with a URL that begins with https:// is one: write check \"http\"."
+	case near != "":
+		detail = fmt.Sprintf("Did you mean %q? %s", near, detail)
+	}
+	d.errorf(b.LabelRanges[0], fmt.Sprintf("Unknown kind of %s %q", b.Type, b.Labels[0]), "%s", detail)
+	return nil
+}
+
+// openKind checks the labels of a block with a kind.
+func (d *decoder) openKind(b *hclsyntax.Block, def *block, s *section) {
+	if len(b.Labels) != 2 {
+		d.errorf(b.DefRange(), fmt.Sprintf("%s has a kind and a name", def.name), "Write %s { … }.", def.header())
+		return
+	}
+	s.name, s.nameRange = b.Labels[1], b.LabelRanges[1]
+	if why := badName(s.name); why != "" {
+		d.errorf(s.nameRange, fmt.Sprintf("Unusable name for %s", def.name), "%s", why)
+	}
+}
+
 // open begins a section: it checks the label. Nil means that it is of no use.
 func (d *decoder) open(b *hclsyntax.Block, def *block) *section {
 	s := &section{def: def, header: b.DefRange(), nameRange: b.DefRange()}
 	want := 0
 	if def.label != "" {
 		want = 1
+	}
+	if def.kind != "" {
+		d.openKind(b, def, s)
+		return s
 	}
 	switch {
 	case len(b.Labels) > want && want == 0:
@@ -178,6 +221,9 @@ func (d *decoder) complete(b *hclsyntax.Body, def *block, sec *section) {
 
 // title names a section in a sentence.
 func (s *section) title() string {
+	if s.def.kind != "" {
+		return fmt.Sprintf("%s %q %q", s.def.name, s.def.kind, s.name)
+	}
 	if s.name != "" {
 		return fmt.Sprintf("%s %q", s.def.name, s.name)
 	}
@@ -230,7 +276,9 @@ func (d *decoder) unknownBlock(b *hclsyntax.Block, def *block, sec *section) {
 			d.errorf(b.TypeRange, unknown("block", b.Type), "Here it is called %s:\n    %s { … }", def.blocks[i].name, def.blocks[i].header())
 			return
 		}
-		names = append(names, def.blocks[i].name)
+		if !slices.Contains(names, def.blocks[i].name) {
+			names = append(names, def.blocks[i].name)
+		}
 	}
 	d.errorf(b.TypeRange, unknown("block", b.Type), "%s", d.expect("block", b.Type, names, def))
 }

@@ -82,7 +82,7 @@ func (d *decoder) load(bodies []*hclsyntax.Body, opt Options) *daemon.Config {
 	d.eval = &hcl.EvalContext{Functions: functionTable(opt.Getenv)}
 	d.inner(nodes, top, root)
 	name := d.nodeName(root, opt, bodies)
-	d.eval.Variables = map[string]cty.Value{"node": cty.ObjectVal(map[string]cty.Value{"name": name}), "virtual_router": routerNames(others)}
+	d.eval.Variables = map[string]cty.Value{"node": cty.ObjectVal(map[string]cty.Value{"name": name}), "virtual_router": routerNames(others), "check": checkNames(others)}
 
 	for _, b := range bodies {
 		d.attributes(b, top, root)
@@ -101,6 +101,7 @@ func (d *decoder) load(bodies []*hclsyntax.Body, opt Options) *daemon.Config {
 	}
 	d.crossCheck(routers)
 	cfg.Groups = d.groups(root, routers)
+	d.health(cfg, root, routers)
 	if len(routers) == 0 && !d.HasErrors() {
 		d.add(hcl.DiagError, beginning(bodies), "Nothing to do: no virtual_router",
 			"Describe at least one. The smallest one is:\n    virtual_router \"web\" {\n      interface = \"eth0\"\n      vrid      = 61\n"+

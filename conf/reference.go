@@ -35,6 +35,9 @@ func WriteReference(w io.Writer) error {
 // argument in full, an example, and the blocks inside.
 func writeBlock(b *strings.Builder, blk *block, outer []string) {
 	path := append(outer[:len(outer):len(outer)], blk.name)
+	if blk.kind != "" {
+		path = append(path, blk.kind)
+	}
 	fmt.Fprintf(b, "\n## `%s`\n\n%s\n", strings.Join(path, "` → `"), wordwrap.WrapString(blk.doc, pageWidth))
 	count := "Any number."
 	if blk.once {

@@ -76,6 +76,8 @@ type argument struct {
 // block is a block type of the language.
 type block struct {
 	name string
+	// kind is the first label, where a block type has several kinds.
+	kind string
 	// label is what the label names; empty for a block without one.
 	label string
 	// address says that the label is an address or a network, not a name.
@@ -107,8 +109,31 @@ func (b *block) block(name string) *block {
 	return nil
 }
 
+// kinds are the kinds of an inner block type, nil if it has none.
+func (b *block) kinds(name string) (out []string) {
+	for i := range b.blocks {
+		if b.blocks[i].name == name && b.blocks[i].kind != "" {
+			out = append(out, b.blocks[i].kind)
+		}
+	}
+	return out
+}
+
+// ofKind returns an inner block type by name and kind.
+func (b *block) ofKind(name, kind string) *block {
+	for i := range b.blocks {
+		if b.blocks[i].name == name && b.blocks[i].kind == kind {
+			return &b.blocks[i]
+		}
+	}
+	return nil
+}
+
 // header is the beginning of the block as an example: `hook "NAME" {`.
 func (b *block) header() string {
+	if b.kind != "" {
+		return fmt.Sprintf("%s %q %q", b.name, b.kind, b.label)
+	}
 	if b.label != "" {
 		return fmt.Sprintf("%s %q", b.name, b.label)
 	}

@@ -11,7 +11,7 @@ import (
 // docs/configuration.md both come from it, so what is written here is so.
 // After a change: go test ./conf -run Reference -update
 func language() *block {
-	return &block{blocks: []block{nodeBlock(), routerBlock(), groupBlock()}}
+	return &block{blocks: append([]block{nodeBlock(), routerBlock(), groupBlock()}, checkBlocks()...)}
 }
 
 func nodeBlock() block {
@@ -36,7 +36,7 @@ func routerBlock() block {
 		doc: "One election among the hosts that carry the same block, and the addresses that go with it: the host that is " +
 			"Active holds them. NAME is for people, for the tool and for hooks; it is not sent anywhere.",
 		arguments: slices.Concat(electionArguments(), []argument{extraArgument()}, timingArguments(), wireArguments(), healingArguments()),
-		blocks:    []block{addressBlock(), routeBlock(), ruleBlock(), raBlock(), announceBlock(), hookBlock()},
+		blocks:    []block{addressBlock(), routeBlock(), ruleBlock(), raBlock(), announceBlock(), dependsBlock(), hookBlock()},
 		example: "virtual_router \"web\" {\n  interface     = \"eth0\"\n  vrid          = 61\n" +
 			"  priority      = { web1 = 150, web2 = 100 }[node.name]\n" +
 			"  addresses     = [\"192.0.2.101/24\", \"2001:db8:122::101/64\"]\n  preempt_delay = \"30s\"\n}",

@@ -35,7 +35,9 @@ func testDecoder() *decoder {
 		eval: &hcl.EvalContext{
 			Functions: functionTable(nil),
 			Variables: map[string]cty.Value{"node": cty.ObjectVal(map[string]cty.Value{"name": cty.StringVal("web1")}),
-				"virtual_router": cty.ObjectVal(map[string]cty.Value{"inside": cty.StringVal("inside"), "outside": cty.StringVal("outside")})},
+				"virtual_router": cty.ObjectVal(map[string]cty.Value{"inside": cty.StringVal("inside"), "outside": cty.StringVal("outside")}),
+				"check": cty.ObjectVal(map[string]cty.Value{"http": cty.ObjectVal(map[string]cty.Value{"site": cty.StringVal("http.site")}),
+					"tcp": cty.ObjectVal(map[string]cty.Value{"db": cty.StringVal("tcp.db")})})},
 		},
 	}
 }
@@ -103,6 +105,11 @@ func TestBlockExamples(t *testing.T) {
 		case "ra":
 			text = "virtual_router \"x\" {\n  interface = \"eth9\"\n  vrid = 9\n  virtual_mac = true\n  router_advertisements = \"on\"\n" +
 				"  addresses = [\"fe80::9\"]\n" + text + "\n}\n"
+		case "check":
+			name := strings.Split(text, "\"")[3]
+			text += "\n" + router(fmt.Sprintf("depends_on { check = check.%s.%s }", b.kind, name))
+		case "depends_on":
+			text = "check \"http\" \"site\" { url = \"http://127.0.0.1/\" }\n" + router(text)
 		case "sync_group":
 			for i, name := range []string{"inside", "outside"} {
 				text += fmt.Sprintf("\nvirtual_router %q {\n  interface = \"eth%d\"\n  vrid = 9\n  addresses = [\"10.9.%d.9\"]\n}\n", name, i, i)

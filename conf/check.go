@@ -1,0 +1,460 @@
+package conf
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"net"
+	"net/netip"
+	"net/url"
+	"path"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+
+	"github.com/backbeat-ha/backbeat/checks"
+	"github.com/backbeat-ha/backbeat/daemon"
+)
+
+const (
+	// timeoutMost is the longest timeout that is not written down.
+	timeoutMost = 10 * time.Second
+	// splayMost is the same for splay.
+	splayMost = time.Second
+)
+
+// checkNames lets check.KIND.NAME stand for the name, where a router refers to it.
+func checkNames(blocks hclsyntax.Blocks) cty.Value {
+	kinds := map[string]map[string]cty.Value{}
+	for _, b := range checkBlocks() {
+		kinds[b.kind] = map[string]cty.Value{}
+	}
+	for _, b := range blocks {
+		if b.Type == "check" && len(b.Labels) == 2 && kinds[b.Labels[0]] != nil && badName(b.Labels[1]) == "" {
+			kinds[b.Labels[0]][b.Labels[1]] = cty.StringVal(b.Labels[0] + "." + b.Labels[1])
+		}
+	}
+	all := map[string]cty.Value{}
+	for k, names := range kinds {
+		all[k] = cty.ObjectVal(names)
+	}
+	return cty.ObjectVal(all)
+}
+
+// checkSet is the checks of a configuration and who uses them.
+type checkSet struct {
+	specs map[string]*checks.Spec
+	at    map[string]hcl.Range
+	used  map[string]bool
+}
+
+// checksOf converts the check blocks.
+func (d *decoder) checksOf(root *section) *checkSet {
+	set := &checkSet{specs: map[string]*checks.Spec{}, at: map[string]hcl.Range{}, used: map[string]bool{}}
+	for _, s := range root.all("check") {
+		name := s.def.kind + "." + s.name
+		if before, again := set.at[name]; again {
+			d.errorf(s.nameRange, fmt.Sprintf("Second check %s", name), "The first one is at %s. Give this one another name.", place(before))
+			continue
+		}
+		set.at[name] = s.nameRange
+		set.specs[name] = d.checkSpec(s, name)
+	}
+	return set
+}
+
+func (d *decoder) checkSpec(s *section, name string) *checks.Spec {
+	spec := &checks.Spec{Name: name, Interval: s.get("interval").time, Timeout: s.get("timeout").time, Splay: s.get("splay").time,
+		Rise: s.get("rise").num, Fall: s.get("fall").num, Probe: d.probe(s)}
+	if v := s.get("timeout"); !v.written {
+		spec.Timeout = min(spec.Interval, timeoutMost)
+	} else if v.ok && s.get("interval").ok && v.time > spec.Interval {
+		d.errorf(v.at, "timeout is longer than interval", "A run would still be under way when the next is due. Write at most %q, or a longer interval.", short(spec.Interval))
+	}
+	if v := s.get("splay"); !v.written {
+		spec.Splay = min(spec.Interval, splayMost)
+	} else if v.ok && s.get("interval").ok && v.time > spec.Interval {
+		d.errorf(v.at, "splay is longer than interval", "Write at most %q.", short(spec.Interval))
+	}
+	switch s.get("initial").text {
+	case "healthy":
+		spec.Initial = checks.Healthy
+	case "failing":
+		spec.Initial = checks.Failing
+	}
+	switch s.get("unknown").text {
+	case "failing":
+		spec.Unknown = checks.UnknownFailing
+	case "ignore":
+		spec.Unknown = checks.UnknownIgnore
+	}
+	return spec
+}
+
+// probe is the table of the kinds.
+func (d *decoder) probe(s *section) checks.Probe {
+	switch s.def.kind {
+	case "exec":
+		v := s.get("command")
+		d.command(v)
+		if u := s.get("user"); u.ok && strings.ContainsAny(u.text, " \t\r\n:/\x00") {
+			d.errorf(u.at, "Unusable account name", "%q is not the name of an account: see getent passwd.", u.text)
+		}
+		if v.ok {
+			d.programs[hookKey{"", "exec." + s.name}] = v.each[0]
+		}
+		return checks.Exec{Command: v.texts, User: s.get("user").text}
+	case "http":
+		return d.httpProbe(s)
+	case "tcp":
+		return d.tcpProbe(s)
+	case "file":
+		return d.fileProbe(s)
+	case "process":
+		return d.processProbe(s)
+	case "link":
+		return checks.Link{Interface: d.checkInterface(s.get("interface")), MinSpeed: s.get("min_speed").num}
+	case "address":
+		return checks.Address{Address: d.checkAddress(s.get("address")), Interface: d.checkInterface(s.get("interface")), Absent: s.get("absent").yes}
+	case "load":
+		return d.loadProbe(s)
+	case "disk":
+		return d.diskProbe(s)
+	default: // the table and this list agree; a test holds them to it
+		panic("conf: no probe for kind " + s.def.kind)
+	}
+}
+
+func (d *decoder) httpProbe(s *section) checks.Probe {
+	v := checks.HTTP{URL: s.get("url").text, Method: s.get("method").text, Match: d.expression(s.get("match")), NotMatch: d.expression(s.get("not_match")),
+		Host: s.get("host").text, Unix: d.absolute(s.get("unix")), FollowRedirects: s.get("follow_redirects").yes, Source: d.checkAddress(s.get("source")), TLS: d.tls(s)}
+	if at := s.get("url"); at.ok {
+		u, err := url.Parse(v.URL)
+		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" {
+			d.errorf(at.at, "Not a URL of a web server", "Write one that begins with http:// or https:// and names a host, for example \"http://127.0.0.1/\".")
+		} else if u.User != nil {
+			d.errorf(at.at, "User and password in a URL", "They would show in messages. A check should ask for a page that needs none.")
+		}
+	}
+	for i, text := range s.get("status").texts {
+		r, ok := statusRange(text)
+		if !ok {
+			d.errorf(s.get("status").each[i], fmt.Sprintf("%q is no status code", text), "Write a code like \"200\", or a range of codes like \"200-299\"; codes are 100–599.")
+		}
+		v.Status = append(v.Status, r)
+	}
+	return v
+}
+
+func statusRange(text string) (checks.StatusRange, bool) {
+	low, high, isRange := strings.Cut(text, "-")
+	if !isRange {
+		high = low
+	}
+	from, err1 := strconv.Atoi(low)
+	to, err2 := strconv.Atoi(high)
+	return checks.StatusRange{From: from, To: to}, err1 == nil && err2 == nil && from >= 100 && to <= 599 && from <= to
+}
+
+func (d *decoder) tls(s *section) checks.TLS {
+	return checks.TLS{On: s.get("tls").yes, SkipVerify: !s.get("verify").yes, ServerName: s.get("server_name").text, CA: d.absolute(s.get("ca_file")),
+		Remaining: s.get("certificate_remaining").time}
+}
+
+func (d *decoder) tcpProbe(s *section) checks.Probe {
+	v := checks.TCP{Address: s.get("address").text, Unix: d.absolute(s.get("unix")), Send: s.get("send").text, Expect: d.expression(s.get("expect")),
+		Source: d.checkAddress(s.get("source")), TLS: d.tls(s)}
+	at := s.get("address")
+	switch {
+	case v.Address != "" && v.Unix != "":
+		d.errorf(at.at, "address and unix", "One of the two is asked. Remove the other.")
+	case v.Address == "" && v.Unix == "" && at.ok && s.get("unix").ok:
+		d.errorf(s.header, "Connect where?", "Write address = \"127.0.0.1:6379\", or unix with the path of a socket.")
+	case v.Address != "":
+		host, port, err := net.SplitHostPort(v.Address)
+		if n, bad := strconv.Atoi(port); err != nil || host == "" || bad != nil || n < 1 || n > 65535 {
+			d.errorf(at.at, "Not host and port", "Write them with a colon between, for example \"127.0.0.1:6379\" or \"[::1]:6379\".")
+		}
+	}
+	return v
+}
+
+func (d *decoder) fileProbe(s *section) checks.Probe {
+	v := checks.File{Path: d.absolute(s.get("path")), Absent: s.get("absent").yes, MaxAge: s.get("max_age").time, Integer: s.get("integer").yes, Match: d.expression(s.get("match"))}
+	if v.Absent && (v.MaxAge > 0 || v.Integer || v.Match != "") {
+		d.errorf(s.get("absent").at, "absent, and something about what is in it", "With absent = true nothing else is looked at. Remove one of the two.")
+	}
+	if v.Integer && v.Match != "" {
+		d.errorf(s.get("match").at, "integer and match", "One of the two is looked at. Remove the other.")
+	}
+	return v
+}
+
+func (d *decoder) processProbe(s *section) checks.Probe {
+	v := checks.Process{Name: s.get("name").text, PIDFile: d.absolute(s.get("pid_file")), Min: s.get("min").num, Max: s.get("max").num}
+	switch {
+	case v.Name == "" && v.PIDFile == "" && s.get("name").ok && s.get("pid_file").ok:
+		d.errorf(s.header, "Which process?", "Write name = \"named\", or pid_file with the path of its pid file.")
+	case strings.Contains(v.Name, "/"):
+		d.errorf(s.get("name").at, "name is a path", "Write the last part only: %q.", path.Base(v.Name))
+	case v.Max > 0 && v.Max < v.Min:
+		d.errorf(s.get("max").at, "max is less than min", "Then it could never be healthy.")
+	}
+	return v
+}
+
+func (d *decoder) loadProbe(s *section) checks.Probe {
+	v := checks.Load{Max1: d.positive(s.get("max_1m")), Max5: d.positive(s.get("max_5m")), Max15: d.positive(s.get("max_15m")), PerCPU: s.get("per_cpu").yes}
+	if s.get("max_1m").text == "" && s.get("max_5m").text == "" && s.get("max_15m").text == "" {
+		d.errorf(s.header, "No limit", "Write at least one of max_1m, max_5m, max_15m.")
+	}
+	return v
+}
+
+func (d *decoder) positive(v value) float64 {
+	if v.text == "" {
+		return 0
+	}
+	n, err := strconv.ParseFloat(v.text, 64)
+	if err != nil || n <= 0 || math.IsInf(n, 0) || math.IsNaN(n) {
+		d.errorf(v.at, "Not a number above 0", "Write one like 4 or 0.75.")
+		return 0
+	}
+	return n
+}
+
+func (d *decoder) diskProbe(s *section) checks.Probe {
+	v := checks.Disk{Path: d.absolute(s.get("path")), Writable: s.get("writable").yes}
+	if free := s.get("min_free"); free.text != "" {
+		if n, ok := percentage(free.text); ok {
+			v.MinFreePercent = n
+		} else if v.MinFree, ok = size(free.text); !ok {
+			d.errorf(free.at, "Not a size", "Write a percentage like \"5%%\", or bytes like \"500MiB\" or \"2GiB\".")
+		}
+	}
+	if inodes := s.get("min_inodes"); inodes.text != "" {
+		var ok bool
+		if v.MinInodesPercent, ok = percentage(inodes.text); !ok {
+			d.errorf(inodes.at, "Not a percentage", "Write one like \"5%%\".")
+		}
+	}
+	if s.get("min_free").text == "" && s.get("min_inodes").text == "" && !v.Writable {
+		d.errorf(s.header, "No limit", "Write at least one of min_free, min_inodes, writable.")
+	}
+	return v
+}
+
+func percentage(text string) (int, bool) {
+	digits, ok := strings.CutSuffix(text, "%")
+	n, err := strconv.Atoi(digits)
+	return n, ok && err == nil && n >= 1 && n <= 100
+}
+
+func size(text string) (uint64, bool) {
+	for i, unit := range []string{"KiB", "MiB", "GiB", "TiB"} {
+		if digits, ok := strings.CutSuffix(text, unit); ok {
+			n, err := strconv.ParseUint(strings.TrimSpace(digits), 10, 20)
+			return n << (10 * (i + 1)), err == nil && n > 0
+		}
+	}
+	return 0, false
+}
+
+// expression checks a regular expression.
+func (d *decoder) expression(v value) string {
+	if v.ok && v.text != "" {
+		if _, err := regexp.Compile(v.text); err != nil {
+			d.errorf(v.at, "Not a regular expression", "%v. See https://github.com/google/re2/wiki/Syntax; in HCL a backslash is written twice.", err)
+		}
+	}
+	return v.text
+}
+
+func (d *decoder) absolute(v value) string {
+	if v.ok && v.text != "" && !path.IsAbs(v.text) {
+		d.errorf(v.at, "Not an absolute path", "Write it from the root on: /….")
+	}
+	return v.text
+}
+
+func (d *decoder) checkInterface(v value) string {
+	if v.ok && (v.text != "" || v.written) {
+		if why := badInterface(v.text); why != "" {
+			d.errorf(v.at, "Unusable interface name", "%s Interfaces are listed by ip link.", why)
+		}
+	}
+	return v.text
+}
+
+func (d *decoder) checkAddress(v value) netip.Addr {
+	if !v.ok || v.text == "" && !v.written {
+		return netip.Addr{}
+	}
+	a, err := netip.ParseAddr(v.text)
+	if err != nil || a.Is4In6() || a.IsUnspecified() {
+		d.errorf(v.at, "Not an address", "Write one without a prefix length, for example \"192.0.2.7\" or \"2001:db8::7\".")
+		return netip.Addr{}
+	}
+	return a
+}
+
+// list returns the checks sorted by name, and warns of those nobody depends on.
+func (set *checkSet) list(d *decoder) (out []checks.Spec) {
+	for name, spec := range set.specs {
+		out = append(out, *spec)
+		if at, written := set.at[name]; written && !set.used[name] {
+			d.warnf(at, "Nobody depends on this check", "It runs and is shown in status, but moves nothing. Say so in a virtual_router:\n    depends_on { check = check.%s }", name)
+		}
+	}
+	slices.SortFunc(out, func(a, b checks.Spec) int { return cmp.Compare(a.Name, b.Name) })
+	return out
+}
+
+// depends converts the depends_on blocks of a virtual router.
+func (d *decoder) depends(s *section, set *checkSet) (out []checks.Dependency) {
+	seen := map[string]bool{}
+	for _, b := range s.all("depends_on") {
+		dep, ok := d.dependency(s, b, set)
+		if !ok {
+			continue
+		}
+		for _, name := range dep.Checks {
+			if seen[name] {
+				d.warnf(b.header, fmt.Sprintf("%s counts twice", name), "It is in another depends_on of %s already.", s.title())
+			}
+			seen[name] = true
+		}
+		out = append(out, dep)
+	}
+	return out
+}
+
+func (d *decoder) dependency(router, b *section, set *checkSet) (dep checks.Dependency, ok bool) {
+	check, link, all, anyOf := b.get("check"), b.get("link"), b.get("all"), b.get("any")
+	given := 0
+	for _, v := range []value{check, link, all, anyOf} {
+		if v.written {
+			given++
+		}
+	}
+	if given != 1 {
+		d.errorf(b.header, "On what?", "A depends_on has one of check, all, any, link. For example:\n    depends_on { check = check.http.site }")
+		return dep, false
+	}
+	refs, places := []string{check.text}, []hcl.Range{check.at}
+	switch {
+	case link.written:
+		if !link.ok {
+			return dep, false
+		}
+		refs, places = []string{d.linkCheck(link, set)}, []hcl.Range{link.at}
+		if link.text == router.get("interface").text {
+			d.warnf(link.at, "The router's own interface", "It is always watched, and its loss is a fault. Remove this.")
+		}
+	case all.written:
+		refs, places = all.texts, all.each
+	case anyOf.written:
+		refs, places, dep.Mode = anyOf.texts, anyOf.each, checks.Any
+	}
+	for i, name := range refs {
+		if set.specs[name] == nil {
+			d.errorf(places[i], fmt.Sprintf("No check %q", name), "%s", set.propose(name))
+			return dep, false
+		}
+		set.used[name] = true
+	}
+	if (all.written || anyOf.written) && len(refs) < 2 {
+		d.errorf(places[0], "One check is not several", "Write check = check.%s.", refs[0])
+		return dep, false
+	}
+	dep.Checks = refs
+	d.influence(router, b, &dep, set)
+	return dep, true
+}
+
+// influence reads what a dependency does.
+func (d *decoder) influence(router, b *section, dep *checks.Dependency, set *checkSet) {
+	effect, weight := b.get("effect"), b.get("weight")
+	switch {
+	case weight.written && effect.written:
+		d.errorf(weight.at, "weight and effect", "A dependency adds a number, or degrades or faults. Remove one of the two.")
+	case weight.written && weight.ok && weight.num == 0:
+		d.errorf(weight.at, "weight = 0 does nothing", "In keepalived it means a fault: write effect = \"fault\". Or write a number from -253 to 253.")
+	case weight.written:
+		dep.Influence, dep.Weight = checks.Weigh, weight.num
+	case effect.text == "fault":
+		dep.Influence = checks.Fault
+	}
+	owner := router.get("owner").yes
+	if owner && dep.Influence != checks.Fault {
+		d.warnf(b.header, "depends_on does nothing for the owner", "Priority 255 is never changed by a check. Only effect = \"fault\" works.")
+	}
+	if p := router.get("priority"); dep.Influence == checks.Degrade && !owner && p.ok && p.num <= checks.DegradedMax {
+		d.warnf(p.at, "Priority in the band of degraded hosts", "1–%d mean that a host is degraded. Give healthy hosts more.", checks.DegradedMax)
+	}
+	for _, name := range dep.Checks {
+		f, isFile := set.specs[name].Probe.(checks.File)
+		if isFile && f.Integer && (dep.Influence != checks.Weigh || len(dep.Checks) > 1) {
+			d.errorf(b.header, fmt.Sprintf("%s is a number", name), "A check with integer = true needs weight, and a depends_on of its own.")
+		}
+	}
+}
+
+// linkCheck returns the check that `link = NAME` stands for, making it on first use.
+func (d *decoder) linkCheck(link value, set *checkSet) string {
+	d.checkInterface(link)
+	name := "link." + link.text
+	if set.specs[name] == nil {
+		set.specs[name] = &checks.Spec{Name: name, Interval: time.Second, Timeout: time.Second, Splay: time.Second, Rise: 1, Fall: 1,
+			Probe: checks.Link{Interface: link.text}}
+	}
+	return name
+}
+
+// propose says which checks there are.
+func (set *checkSet) propose(name string) string {
+	var names []string
+	for n := range set.at {
+		names = append(names, n)
+	}
+	slices.Sort(names)
+	switch near := nearest(name, names); {
+	case near != "":
+		return fmt.Sprintf("Did you mean check.%s?", near)
+	case len(names) == 0:
+		return "There are no checks in this configuration. Write one:\n    check \"http\" \"site\" { url = \"http://127.0.0.1/\" }"
+	default:
+		return fmt.Sprintf("There are: %s.", strings.Join(names, ", "))
+	}
+}
+
+// health gives the routers their dependencies, and says who yields to health.
+func (d *decoder) health(cfg *daemon.Config, root *section, routers []*router) {
+	set := d.checksOf(root)
+	bySection := map[*section][]checks.Dependency{}
+	for _, r := range routers {
+		if _, done := bySection[r.sec]; !done {
+			bySection[r.sec] = d.depends(r.sec, set)
+		}
+		r.cfg.Depends = bySection[r.sec]
+	}
+	degrades := map[string]bool{} // by sync group
+	for _, r := range routers {
+		if slices.ContainsFunc(r.cfg.Depends, func(x checks.Dependency) bool { return x.Influence == checks.Degrade }) {
+			r.cfg.Spec.YieldsToHealth = true
+			degrades[r.cfg.Group] = true
+		}
+	}
+	for _, r := range routers {
+		if r.cfg.Group != "" && degrades[r.cfg.Group] {
+			r.cfg.Spec.YieldsToHealth = true
+		}
+	}
+	cfg.Checks = set.list(d)
+}
