@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/backbeat-ha/backbeat/actions/run"
+	"github.com/backbeat-ha/backbeat/checks"
 	"github.com/backbeat-ha/backbeat/conf"
 	"github.com/backbeat-ha/backbeat/daemon"
 	"github.com/backbeat-ha/backbeat/daemon/control"
@@ -137,7 +138,7 @@ func (t *tool) check(hosts []host, strict, json bool) error {
 		all = append(all, conf.CheckPair(cfgs, from))
 	case len(cfgs) == 1 && len(hosts) == 1:
 		// Only here can it be known that commands and interfaces should be on this host.
-		plain = append(plain, verifyHooks(cfgs[0], from[0])...)
+		plain = append(plain, verifyCommands(cfgs[0], from[0])...)
 		if local {
 			plain = append(plain, t.verifyInterfaces(cfgs[0], from[0])...)
 		}
@@ -201,10 +202,19 @@ func verdict(a *checkAnswer) string {
 	return plural(a.Errors, "error") + ", " + plural(a.Warnings, "warning")
 }
 
-// verifyHooks looks at the commands of hooks: one that cannot be run safely is
-// not run, and nobody should learn that from a failover. It is a warning,
-// because the addresses do not depend on it.
-func verifyHooks(cfg *daemon.Config, d *conf.Diagnostics) (out []conf.Diagnostic) {
+// verifyCommands looks at the commands of hooks and checks: one that cannot be
+// run safely is not run, and nobody should learn that from a failover. It is a
+// warning, because it may be installed later.
+func verifyCommands(cfg *daemon.Config, d *conf.Diagnostics) (out []conf.Diagnostic) {
+	for _, c := range cfg.Checks {
+		if v, ok := c.Probe.(checks.Exec); ok {
+			if err := run.VerifyFor(v.Command[0], v.User); err != nil {
+				w := conf.Diagnostic{Severity: "warning", Summary: fmt.Sprintf("check %s would not run", c.Name), Detail: err.Error()}
+				locate(&w, d.HookPlace("", c.Name))
+				out = append(out, w)
+			}
+		}
+	}
 	for _, r := range cfg.Routers {
 		for _, h := range r.Hooks {
 			err := run.VerifyFor(h.Command[0], h.User)

@@ -47,14 +47,14 @@ printed and the exit status is 1.`,
 		if !r.OK {
 			return failure{fmt.Errorf("nothing was changed: %s", r.Error)}
 		}
-		printPlan(t.out, t.look, r.Plan)
+		printPlan(t.out, t.look, r.Plan, r.Checks)
 		return nil
 	}
 	return c
 }
 
 // printPlan prints what a reload did, without the routers that did not notice.
-func printPlan(w io.Writer, l look, steps []control.PlanStep) {
+func printPlan(w io.Writer, l look, steps []control.PlanStep, checked []control.CheckStep) {
 	did := map[string]string{"add": "added", "remove": "removed", "adjust": "adjusted", "replace": "replaced"}
 	kept := 0
 	for _, s := range steps {
@@ -68,7 +68,10 @@ func printPlan(w io.Writer, l look, steps []control.PlanStep) {
 		}
 		fmt.Fprintf(w, "%-9s %s%s\n", clean(text), l.bold(clean(s.Router)), differences(s.Differences))
 	}
-	if kept == len(steps) {
+	for _, c := range checked {
+		fmt.Fprintf(w, "%-9s check %s\n", clean(did[c.Change]), l.bold(clean(c.Check)))
+	}
+	if kept == len(steps) && len(checked) == 0 {
 		fmt.Fprintf(w, "reloaded, nothing differs (%s)\n", plural(kept, "virtual router"))
 		return
 	}

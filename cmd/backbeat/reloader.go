@@ -100,7 +100,7 @@ func (r *reloader) try(ctx context.Context) control.ReloadResult {
 		r.refused(res.Err)
 		return res
 	}
-	warnHooks(r.log, cfg, d)
+	warnCommands(r.log, cfg, d)
 	reply := make(chan daemon.Plan, 1)
 	r.post(daemon.Reload{Config: cfg, Reply: reply})
 	select {
@@ -134,9 +134,9 @@ func render(d *conf.Diagnostics) (string, json.RawMessage) {
 	return strings.TrimRight(b.String(), "\n"), raw
 }
 
-// warnHooks logs what `check` would warn of.
-func warnHooks(log logFunc, cfg *daemon.Config, d *conf.Diagnostics) {
-	for _, w := range verifyHooks(cfg, d) {
+// warnCommands logs what `check` would warn of.
+func warnCommands(log logFunc, cfg *daemon.Config, d *conf.Diagnostics) {
+	for _, w := range verifyCommands(cfg, d) {
 		log(slog.LevelWarn, w.Summary+": "+w.Detail)
 	}
 }
@@ -152,6 +152,9 @@ func planText(p daemon.Plan) string {
 		if n[c.change] > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", n[c.change], c.did))
 		}
+	}
+	if len(p.Checks) > 0 {
+		parts = append(parts, plural(len(p.Checks), "check")+" changed")
 	}
 	return strings.Join(parts, ", ")
 }

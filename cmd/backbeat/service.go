@@ -18,6 +18,7 @@ import (
 	"github.com/backbeat-ha/backbeat/actions/advertise"
 	"github.com/backbeat-ha/backbeat/actions/announce"
 	"github.com/backbeat-ha/backbeat/actions/run"
+	"github.com/backbeat-ha/backbeat/checks/probe"
 	"github.com/backbeat-ha/backbeat/conf"
 	"github.com/backbeat-ha/backbeat/daemon"
 	"github.com/backbeat-ha/backbeat/daemon/control"
@@ -50,6 +51,7 @@ type service struct {
 	announcer  *announce.Announcer
 	advertiser *advertise.Advertiser
 	runner     *run.Runner
+	prober     *probe.Pool
 	wire       *wire.Port
 	loop       *daemon.Loop
 	reloader   *reloader
@@ -135,6 +137,7 @@ func (s *service) live(ctx context.Context, cfg *daemon.Config, d *conf.Diagnost
 	keeper.stop() // what was wished last is still carried out
 	wait, cancel := context.WithTimeout(context.WithoutCancel(ctx), hookPatience)
 	defer cancel()
+	s.prober.Close(wait)
 	s.runner.Close(wait)
 	return s.verdict(err)
 }
@@ -174,7 +177,7 @@ func (s *service) greet(cfg *daemon.Config, d *conf.Diagnostics) {
 	for _, w := range d.List() {
 		s.log(slog.LevelWarn, "configuration: "+w.String())
 	}
-	warnHooks(s.log, cfg, d)
+	warnCommands(s.log, cfg, d)
 	if realTime() {
 		return
 	}
@@ -200,12 +203,13 @@ func (s *service) build(ctx context.Context, cfg *daemon.Config, past []daemon.T
 	}
 	s.announcer, s.advertiser = announce.New(post), advertise.New()
 	s.runner = run.New(post)
+	s.prober = probe.New(post, s.runner)
 	if s.wire, err = wire.New(post); err != nil {
 		return fmt.Errorf("prepare the sockets: %w", err)
 	}
 	s.tally.configure(cfg)
 	s.loop = daemon.New(cfg, daemon.Ports{
-		Clock: s.wire, Wire: s.wire, Addresses: s.keeper, Announcer: s.announcer, Advertiser: s.advertiser, Runner: s.runner,
+		Clock: s.wire, Wire: s.wire, Addresses: s.keeper, Announcer: s.announcer, Advertiser: s.advertiser, Runner: s.runner, Prober: s.prober,
 		Journal: s.tally, Watch: s.keeper.Watch, Past: past, Dropped: s.journal.Dropped,
 	})
 	s.notifier = newNotifier(s.post, s.tally)

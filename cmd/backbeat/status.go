@@ -82,6 +82,7 @@ func (p *statusPrinter) all(w io.Writer) {
 		}
 		p.line(w, p.dim("  why: "+p.why(r)), 4)
 	}
+	p.checks(w)
 }
 
 // line prints a line, folded where the terminal ends.

@@ -69,6 +69,7 @@ func (p *statusPrinter) election(w io.Writer, r *daemon.RouterStatus) {
 		p.block(w, "fault", []string{p.red(faultText(r))})
 	}
 	p.block(w, "priority", []string{priorityLine(r)})
+	p.block(w, "depends on", p.dependLines(r))
 	p.block(w, "active", []string{activeLine(r)})
 	p.block(w, "timers", timerLines(r))
 	if r.PrimaryIPAddr != "" {
@@ -131,7 +132,12 @@ func (p *statusPrinter) peerLines(r *daemon.RouterStatus) (out []string) {
 
 func priorityLine(r *daemon.RouterStatus) string {
 	s := fmt.Sprintf("%d, as configured", r.EffectivePriority)
-	if r.EffectivePriority != r.Priority {
+	switch by := influences(r); {
+	case r.Degraded:
+		s = fmt.Sprintf("%d, degraded to %d %s", r.Priority, r.EffectivePriority, by)
+	case r.EffectivePriority != r.Priority && by != "":
+		s = fmt.Sprintf("%d, now %d: %s", r.Priority, r.EffectivePriority, by)
+	case r.EffectivePriority != r.Priority:
 		s = fmt.Sprintf("%d effective, %d configured", r.EffectivePriority, r.Priority)
 	}
 	switch {

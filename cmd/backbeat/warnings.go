@@ -47,6 +47,7 @@ func (p *statusPrinter) warnings() []string {
 		peers = append(peers, refusedWarnings(st.Links[i].Name, st.Links[i].Refused, nil)...)
 		others = append(others, linkWarnings(&st.Links[i])...)
 	}
+	faults = append(faults, checkWarnings(st.Checks)...)
 	others = append(others, loopWarnings(st)...)
 	if p.tool != "" && st.Version != "" && st.Version != p.tool {
 		others = append(others, fmt.Sprintf("the running daemon is version %s and this tool is %s: restart the daemon to finish the upgrade", clean(st.Version), clean(p.tool)))

@@ -51,10 +51,18 @@ type Reload struct {
 	// Error says why nothing was changed; empty if OK.
 	Error string     `json:"error,omitempty"`
 	Plan  []PlanStep `json:"plan"`
+	// Checks are the checks that were added, removed or adjusted.
+	Checks []CheckStep `json:"checks,omitempty"`
 	// Diagnostics are the errors and warnings of the configuration, in the
 	// form of `backbeat check --output json`; Text is the same for people.
 	Diagnostics json.RawMessage `json:"diagnostics,omitempty"`
 	Text        string          `json:"diagnostics_text,omitempty"`
+}
+
+// CheckStep is what a reload did to one check: "add", "remove" or "adjust".
+type CheckStep struct {
+	Check  string `json:"check"`
+	Change string `json:"change"`
 }
 
 // PlanStep is what a reload did to one virtual router.
@@ -127,6 +135,9 @@ func (r ReloadResult) answer() Reload {
 	}
 	for _, s := range r.Plan.Steps {
 		a.Plan = append(a.Plan, PlanStep{Router: s.Router, Change: s.Change.String(), Differences: s.Differences})
+	}
+	for _, s := range r.Plan.Checks {
+		a.Checks = append(a.Checks, CheckStep{Check: s.Check, Change: s.Change.String()})
 	}
 	return a
 }

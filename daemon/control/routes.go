@@ -98,6 +98,7 @@ func (s *Server) collect(ctx context.Context, name string) (*Status, error) {
 	routers, links := map[key]bool{}, map[string]bool{}
 	all := []daemon.RouterStatus{}
 	allLinks := []daemon.LinkStatus{}
+	var found []daemon.CheckStatus // they come with the first page
 	for from, n := 0, 0; n < maxPages; n++ {
 		page, err := ask(ctx, s, func(reply chan<- daemon.StatusPage) daemon.Input {
 			return daemon.StatusQuery{Name: name, From: from, Limit: pageSize, Reply: reply}
@@ -117,13 +118,16 @@ func (s *Server) collect(ctx context.Context, name string) (*Status, error) {
 				allLinks = append(allLinks, l)
 			}
 		}
+		if page.Checks != nil {
+			found = page.Checks
+		}
 		st.StatusPage = page
 		from += len(page.Routers)
 		if name != "" || len(page.Routers) == 0 || from >= page.Total {
 			break
 		}
 	}
-	st.Routers, st.Links = all, allLinks
+	st.Routers, st.Links, st.Checks = all, allLinks, found
 	return st, nil
 }
 
