@@ -21,7 +21,8 @@ func TestJSONIsDocumented(t *testing.T) {
 		"Configuration": control.Configuration{}, "Notice": daemon.NoticeStatus{}, "Refused": daemon.RefusedStatus{},
 		"Address": daemon.AddressStatus{}, "Peer": daemon.PeerStatus{}, "Hook": daemon.HookStatus{}, "Interface": daemon.LinkStatus{},
 		"History": control.History{}, "Transition": daemon.Transition{}, "Evidence": daemon.Evidence{}, "Follow-up": daemon.Followup{},
-		"Reload": control.Reload{}, "Plan step": control.PlanStep{}, "Diagnostic": conf.Diagnostic{},
+		"Reload": control.Reload{}, "Plan step": control.PlanStep{}, "Check step": control.CheckStep{},
+		"Contribution": daemon.ContributionStatus{}, "Health check": daemon.CheckStatus{}, "Run": daemon.RunStatus{}, "Diagnostic": conf.Diagnostic{},
 		"Check": checkAnswer{}, "Checked host": checkedHost{}, "Daemon version": control.Version{}, "Tool version": build{}, "Error": control.Error{},
 	} {
 		want := fields(reflect.TypeOf(v))
