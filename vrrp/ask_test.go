@@ -81,7 +81,7 @@ func TestAskBecomesLeaving(t *testing.T) {
 	g = asking(t)
 	g.want(g.step(vrrp.LinkState{Fault: vrrp.FaultCheck, Detail: "x"}), "")
 	g.want(plain(g.wait(1100*ms)), "active>initialize check-failed; release")
-	g.want(g.linkUp(), "initialize>backup interface-up")
+	g.want(g.linkUp(), "initialize>backup check-passed")
 }
 
 // A check that comes back while we leave takes the goodbye back.

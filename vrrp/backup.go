@@ -48,6 +48,9 @@ func (r *Router) loseLink(now time.Duration) {
 }
 
 func (r *Router) linkUsable(now time.Duration, e LinkState, fx []Effect) []Effect {
+	if r.fault != FaultNone && r.fault != FaultPending {
+		r.over = r.fault
+	}
 	r.fault, r.detail, r.source = FaultNone, "", e.Source
 	flapped := r.timers[timerLink] != Never
 	r.disarm(timerLink)
@@ -83,6 +86,10 @@ func (r *Router) startup(now time.Duration, fx []Effect) []Effect {
 	if r.term > 0 {
 		cause = CauseInterfaceUp
 	}
+	if r.over == FaultCheck {
+		cause = CauseCheckPassed
+	}
+	r.over = FaultNone
 	fx = r.enterBackup(now, now, Reason{Cause: cause, Timer: r.downInterval()}, fx)
 	if r.priority == PriorityOwner {
 		return r.win(now, Reason{Cause: CauseOwnerStartup}, fx)

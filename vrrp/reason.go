@@ -59,6 +59,8 @@ const (
 	CauseDegraded
 	// CauseCheck: a check that the router must not be without is failing.
 	CauseCheck
+	// CauseCheckPassed: as CauseStartup, after CauseCheck.
+	CauseCheckPassed
 	// CauseDied: the daemon before this one ended without leaving. The loop
 	// finds that in the history; no Router says it.
 	CauseDied
@@ -90,6 +92,7 @@ var causeNames = [numCauses]string{
 	CauseVirtualMAC:       "virtual-mac",
 	CauseDegraded:         "degraded",
 	CauseCheck:            "check-failed",
+	CauseCheckPassed:      "check-passed",
 	CauseDied:             "died",
 }
 
@@ -142,6 +145,8 @@ func (r Reason) describe(b *strings.Builder) {
 		fmt.Fprintf(b, "started; listening for an Active for %s", Span(r.Timer))
 	case CauseInterfaceUp:
 		fmt.Fprintf(b, "the interface is usable again; listening for an Active for %s", Span(r.Timer))
+	case CauseCheckPassed:
+		fmt.Fprintf(b, "the check is healthy again; listening for an Active for %s", Span(r.Timer))
 	case CauseDied:
 		b.WriteString("the daemon before this one ended without leaving: killed, crashed, or the power failed")
 	case CauseOwnerStartup:

@@ -55,7 +55,8 @@ type Router struct {
 	source   netip.Addr
 	fault    Fault
 	detail   string
-	stopped  bool // after Shutdown: never starts again
+	over     Fault // the last fault, while what follows from its end is not told yet
+	stopped  bool  // after Shutdown: never starts again
 	yielding bool
 	asking   bool          // the yield is a question: without a better one it ends by itself
 	asked    time.Duration // when it began
