@@ -58,6 +58,9 @@ type checkSet struct {
 func (d *decoder) checksOf(root *section) *checkSet {
 	set := &checkSet{specs: map[string]*checks.Spec{}, at: map[string]hcl.Range{}, used: map[string]bool{}}
 	for _, s := range root.all("check") {
+		if s.name == "" {
+			continue // reported
+		}
 		name := s.def.kind + "." + s.name
 		if before, again := set.at[name]; again {
 			d.errorf(s.nameRange, fmt.Sprintf("Second check %s", name), "The first one is at %s. Give this one another name.", place(before))
@@ -308,7 +311,7 @@ func (d *decoder) checkAddress(v value) netip.Addr {
 func (set *checkSet) list(d *decoder) (out []checks.Spec) {
 	for name, spec := range set.specs {
 		out = append(out, *spec)
-		if at, written := set.at[name]; written && !set.used[name] {
+		if at, written := set.at[name]; written && !set.used[name] && !d.HasErrors() {
 			d.warnf(at, "Nobody depends on this check", "It runs and is shown in status, but moves nothing. Say so in a virtual_router:\n    depends_on { check = check.%s }", name)
 		}
 	}

@@ -309,6 +309,6 @@ func (d *decoder) command(v value) {
 			hint = " There is no shell: write program and arguments as separate elements, or [\"/bin/sh\", \"-c\", \"…\"]."
 		}
 		d.errorf(v.each[0], "Command is not an absolute path",
-			"Hooks run without a search path: write where %q is, for example what command -v prints.%s", program, hint)
+			"Commands run without a search path: write where %q is, for example what command -v prints.%s", program, hint)
 	}
 }
