@@ -52,6 +52,10 @@ func noticeText(r *router, n *vrrp.Notice) (slog.Level, string) {
 		return slog.LevelInfo, "nobody took over while this process did not run; going on as Active"
 	case vrrp.NoticeYielding:
 		return slog.LevelInfo, fmt.Sprintf("said goodbye; keeping the addresses until a successor is heard, at most %s", vrrp.Span(n.Interval))
+	case vrrp.NoticeAsking:
+		return slog.LevelInfo, fmt.Sprintf("asking whether anybody is better (priority 0); keeping the addresses, and going on as Active if nobody has answered within %s", vrrp.Span(n.Interval))
+	case vrrp.NoticeKept:
+		return slog.LevelInfo, fmt.Sprintf("nobody better is there; going on as Active with priority %d", n.PeerPriority)
 	case vrrp.NoticeForeignGroup:
 		free := ""
 		if r.link != nil {

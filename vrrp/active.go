@@ -218,7 +218,7 @@ func (r *Router) ask(now time.Duration, why Reason, fx []Effect) []Effect {
 		r.yielding, r.asking, r.asked = true, true, now
 		r.disarm(timerAdver, timerListen)
 		fx = r.send(now, PriorityStop, fx)
-		fx = append(fx, Effect{Kind: Tell, Notice: Notice{Kind: NoticeYielding, Interval: r.skewTime()}})
+		fx = append(fx, Effect{Kind: Tell, Notice: Notice{Kind: NoticeAsking, Interval: r.skewTime()}})
 	}
 	if r.asking && r.timers[timerLinger] == Never {
 		r.arm(timerYield, r.asked+r.skewTime()-r.skewStep()/2)

@@ -11,7 +11,7 @@ import (
 func asking(t *testing.T) *rig {
 	t.Helper()
 	g := promoted(t, spec4())
-	g.want(g.step(vrrp.SetPriority{Priority: 30, Ask: true, Detail: "http.site"}), "send 0; tell yielding")
+	g.want(g.step(vrrp.SetPriority{Priority: 30, Ask: true, Detail: "http.site"}), "send 0; tell asking")
 	return g
 }
 

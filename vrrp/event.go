@@ -197,6 +197,8 @@ const (
 	NoticeYielding
 	// NoticeForeignGroup: somebody uses our VRID for addresses of which none is ours.
 	NoticeForeignGroup
+	// NoticeAsking: priority fell; said goodbye to hear whether anybody is better.
+	NoticeAsking
 	// NoticeKept: priority fell and nobody better was there.
 	NoticeKept
 	// NoticeClaimed: somebody else claims one of our addresses (ARP or NA).
@@ -219,6 +221,7 @@ var noticeNames = [NumNotices]string{
 	NoticeResumed:         "resumed",
 	NoticeYielding:        "yielding",
 	NoticeForeignGroup:    "foreign-group",
+	NoticeAsking:          "asking",
 	NoticeKept:            "kept",
 	NoticeClaimed:         "address-claimed",
 }
@@ -237,7 +240,7 @@ type Notice struct {
 	Peer         netip.Addr
 	PeerPriority uint8
 	// Interval is the peer's interval (NoticeInterval), the length of the
-	// stall (NoticeStalled) or the longest wait (NoticeYielding).
+	// stall (NoticeStalled) or the longest wait (NoticeYielding, NoticeAsking).
 	Interval time.Duration
 	Form     ChecksumForm
 	// MAC claims Peer, which is one of our addresses (NoticeClaimed).
