@@ -89,7 +89,7 @@ func linkOf(name string) int { return int(name[len(name)-1] - '0') }
 func Config(h *Host, routers ...daemon.RouterConfig) *daemon.Config {
 	routers = slices.Clone(routers)
 	slices.SortFunc(routers, func(a, b daemon.RouterConfig) int { return strings.Compare(a.Name, b.Name) })
-	cfg := &daemon.Config{Node: h.Name, Routers: routers}
+	cfg := &daemon.Config{Node: h.Name, Routers: routers, Checks: checkOf(routers)}
 	for i := range routers {
 		r := &routers[i]
 		var members []string

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/backbeat-ha/backbeat/actions"
+	"github.com/backbeat-ha/backbeat/checks"
 	"github.com/backbeat-ha/backbeat/daemon"
 	"github.com/backbeat-ha/backbeat/vrrp"
 )
@@ -29,7 +30,8 @@ type shared struct {
 	delay     time.Duration
 	hooks     bool
 	equal     bool // all hosts have one priority
-	owner     int  // host, or -1
+	depends   *checks.Dependency
+	owner     int // host, or -1
 	sync      string
 	base      time.Duration
 }
@@ -59,8 +61,17 @@ func (h *History) draw() {
 		if rng.IntN(5) == 0 {
 			g.delay = h.unit * time.Duration(1+rng.IntN(10))
 		}
+		if draw := rng.IntN(6); draw < 3 {
+			g.depends = &checks.Dependency{Influence: checks.Influence(draw)}
+			if g.depends.Influence == checks.Weigh {
+				g.depends.Weight = []int{-20, -100, 30}[rng.IntN(3)]
+			}
+		}
 		if i < inSync {
 			g.sync, g.equal = "gw", equalSync
+			if h.unit < 300*time.Millisecond {
+				g.depends = nil // ill hosts have equal priorities, whose rest takes minutes
+			}
 		} else if rng.IntN(8) == 0 {
 			g.mac, g.owner = false, rng.IntN(o.Hosts)
 			h.lan.hosts[g.owner].Own(RouterOn(g.link, "", g.family, g.vrid, 1, h.unit))
@@ -117,6 +128,9 @@ func (h *History) router(host *Host, g *shared, others []daemon.RouterConfig) da
 		c = RideAlong(c, g.rideAlong)
 	}
 	c.RouterAdvert.On = g.adverts
+	if g.depends != nil {
+		c = Depending(c, *g.depends)
+	}
 	if g.hooks {
 		c = WithHook(WithHook(c, "one"), "two")
 	}

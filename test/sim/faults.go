@@ -1,6 +1,10 @@
 package sim
 
-import "time"
+import (
+	"time"
+
+	"github.com/backbeat-ha/backbeat/checks"
+)
 
 // fault does one bad thing, or one that looks like one.
 func (h *History) fault() {
@@ -8,9 +12,15 @@ func (h *History) fault() {
 	host := h.lan.hosts[rng.IntN(len(h.lan.hosts))]
 	link := rng.IntN(h.lan.opt.Links)
 	later := h.lan.between(0, 10*h.unit)
-	switch kind := rng.IntN(24); {
+	switch kind := rng.IntN(28); {
 	case kind < 9:
 		h.faultOfProcess(kind, host, later)
+	case kind >= 24:
+		host.Ail(checks.Outcome(rng.IntN(3)))
+		if kind == 24 {
+			n := h.lan.hosts[rng.IntN(len(h.lan.hosts))]
+			h.lan.After(later, func() { n.Ail(checks.Passed) })
+		}
 	case kind < 15:
 		h.faultOfMedium(kind, host, link, later)
 	default:

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/backbeat-ha/backbeat/checks"
 	"github.com/backbeat-ha/backbeat/vrrp"
 )
 
@@ -90,6 +91,9 @@ func (h *History) rest() error {
 	for _, host := range n.hosts {
 		host.BreakSockets(false)
 		host.BreakMACs(false)
+		if host.finds == checks.NotRun {
+			host.Ail(checks.Passed)
+		}
 		for l := range host.nics {
 			host.Appear(l)
 			host.LinkUp(l)
@@ -99,7 +103,7 @@ func (h *History) rest() error {
 		}
 	}
 	settle := 5*vrrp.ActiveDownInterval(h.longT, 1) + 3*h.delay + 20*n.opt.HookDelay + 300*time.Millisecond
-	if slices.ContainsFunc(h.routers, func(g shared) bool { return g.sync != "" && g.equal }) {
+	if slices.ContainsFunc(h.routers, func(g shared) bool { return g.sync != "" && (g.equal || g.depends != nil) }) {
 		settle += 4 * time.Minute // until the hold-off has ended the swings
 	}
 	if h.broken {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/backbeat-ha/backbeat/actions"
+	"github.com/backbeat-ha/backbeat/checks"
 	"github.com/backbeat-ha/backbeat/daemon"
 	"github.com/backbeat-ha/backbeat/vrrp"
 )
@@ -37,6 +38,8 @@ type Host struct {
 	broken     bool        // sockets cannot be opened
 	noMACs     bool        // macvlans cannot be made
 	newerFirst bool        // whether the kernel lists virtual addresses before its own
+
+	finds checks.Outcome // what its check finds
 
 	proc     *process
 	last     *daemon.Config
@@ -250,5 +253,5 @@ func (h *Host) canServe(k key) bool {
 		return false
 	}
 	c, n := h.proc.configOf(k), h.nics[k.link]
-	return c != nil && n.wired() && h.proc.sockets[vrrp.Listening{Link: n.index, Family: k.family, Group: c.Spec.MulticastGroup()}]
+	return c != nil && !h.effective(c).Faulted && n.wired() && h.proc.sockets[vrrp.Listening{Link: n.index, Family: k.family, Group: c.Spec.MulticastGroup()}]
 }

@@ -78,7 +78,7 @@ func (p *process) learn(cfg *daemon.Config) {
 }
 
 func (p *process) begin() {
-	p.loop = daemon.New(p.cfg, daemon.Ports{Clock: p, Wire: p, Addresses: p, Announcer: p, Advertiser: p, Runner: p, Journal: p, Watch: p.watch})
+	p.loop = daemon.New(p.cfg, daemon.Ports{Clock: p, Wire: p, Addresses: p, Announcer: p, Advertiser: p, Runner: p, Prober: p, Journal: p, Watch: p.watch})
 	p.wake()
 }
 

@@ -109,8 +109,7 @@ func (n *LAN) outranked(h *Host, c *daemon.RouterConfig) bool {
 		if x == h || x.proc == nil || x.proc.stateOf(k) != active || !n.together(k.link, h, x) {
 			return false
 		}
-		preempts := c.Spec.Preempt || c.Spec.Priority == vrrp.PriorityOwner
-		return !preempts || x.proc.configOf(k).Spec.Priority >= c.Spec.Priority
+		return !mayTake(c, h.effective(c).Priority, x.effective(x.proc.configOf(k)).Priority)
 	})
 }
 

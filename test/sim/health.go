@@ -1,0 +1,90 @@
+package sim
+
+import (
+	"time"
+
+	"github.com/backbeat-ha/backbeat/checks"
+	"github.com/backbeat-ha/backbeat/daemon"
+	"github.com/backbeat-ha/backbeat/vrrp"
+)
+
+// illness is the one check there is on a host: what it finds is the host's Ail.
+const illness = "file.ill"
+
+// Depending gives a router a dependency on the host's health.
+func Depending(c daemon.RouterConfig, d checks.Dependency) daemon.RouterConfig {
+	d.Checks = []string{illness}
+	c.Depends = []checks.Dependency{d}
+	c.Spec.YieldsToHealth = d.Influence == checks.Degrade
+	return c
+}
+
+// checkOf is the check that the routers of a host depend on, if any does.
+func checkOf(routers []daemon.RouterConfig) []checks.Spec {
+	for i := range routers {
+		if t := routers[i].Spec.Interval; len(routers[i].Depends) > 0 {
+			return []checks.Spec{{Name: illness, Interval: t, Timeout: t, Splay: t, Rise: 2, Fall: 2, Probe: checks.File{Path: "/ill"}}}
+		}
+	}
+	return nil
+}
+
+// Ail decides what the host's check finds from now on.
+func (h *Host) Ail(o checks.Outcome) {
+	h.lan.fault("%s: its check is %s", h.Name, o)
+	h.finds = o
+}
+
+// Probe makes one run of the check.
+func (p *process) Probe(job checks.Job) {
+	d := p.lan().between(0, job.Timeout/2)
+	p.lan().After(d, func() { p.probed(job, d) })
+}
+
+func (p *process) probed(job checks.Job, d time.Duration) {
+	switch {
+	case p.dead:
+	case p.host.stalled():
+		p.lan().queue.push(p.host.resumeAt, func() { p.probed(job, d) })
+	default:
+		p.post(checks.Done{Check: job.Check, Run: job.Run, Result: checks.Result{Outcome: p.host.finds, Took: d}})
+	}
+}
+
+// effective is what a router's priority comes to, after a rest, on a host: in a
+// sync group the dependencies of all members count. A check that could never be
+// run counts as what it was before, so hosts at rest are well or ill.
+func (h *Host) effective(c *daemon.RouterConfig) checks.Assessment {
+	stand := []checks.Stand{checks.Good}
+	if h.finds == checks.Failed {
+		stand[0] = checks.Bad
+	}
+	var list []checks.Contribution
+	var seen []checks.Dependency
+	for i := range h.proc.cfg.Routers {
+		m := &h.proc.cfg.Routers[i]
+		if m != c && m.Name != c.Name && (c.Group == "" || m.Group != c.Group) {
+			continue
+		}
+		for _, d := range m.Depends {
+			again := false
+			for j := range seen {
+				again = again || seen[j].Equal(&d)
+			}
+			if !again {
+				seen = append(seen, d)
+				list = append(list, checks.Contribute(&d, stand, nil))
+			}
+		}
+	}
+	return checks.Effective(c.Spec.Priority, list)
+}
+
+// mayTake reports whether a Backup would take over from a living Active.
+func mayTake(c *daemon.RouterConfig, own, theirs uint8) bool {
+	if own <= theirs {
+		return false
+	}
+	healthier := c.Spec.YieldsToHealth && theirs <= vrrp.DegradedMax && own > vrrp.DegradedMax
+	return c.Spec.Preempt || c.Spec.Priority == vrrp.PriorityOwner || healthier
+}
