@@ -20,8 +20,6 @@ type Exec struct {
 	// User is the account to run as; empty: the account backbeat if there is one
 	// and the daemon is root, else the daemon's own.
 	User string
-	// Env are additional variables, "NAME=value", sorted.
-	Env []string
 }
 
 // StatusRange is a range of HTTP status codes, both ends included.
@@ -78,34 +76,6 @@ type TCP struct {
 	TLS    TLS
 }
 
-// ICMP sends echo requests and waits for the answers.
-type ICMP struct {
-	// Targets are addresses or names, IPv4 and IPv6.
-	Targets []string
-	// Quorum is how many of them must answer, 1–len(Targets).
-	Quorum int
-	// Count is how many requests each gets in one run, evenly spread over half the timeout; one
-	// answer is enough.
-	Count int
-	// Source is the address to send from, invalid for any; Interface binds to a link, empty for any.
-	Source    netip.Addr
-	Interface string
-}
-
-// DNS asks a server.
-type DNS struct {
-	// Server is address:port, asked over UDP, and over TCP if the answer was cut off or TCP is set.
-	Server netip.AddrPort
-	TCP    bool
-	// Name is the question, Type its type: A, AAAA, NS, SOA, MX, TXT, CNAME, PTR, SRV.
-	Name, Type string
-	// Expect is what must be among the answers, as text ("192.0.2.1"); empty:
-	// any answer without an error is healthy.
-	Expect string
-	// Authoritative: the answer must have the AA flag.
-	Authoritative bool
-}
-
 // File looks at a file.
 type File struct {
 	Path string
@@ -158,13 +128,6 @@ type Address struct {
 	Absent bool
 }
 
-// Systemd asks systemd about a unit, over D-Bus.
-type Systemd struct {
-	Unit string
-	// States are the ActiveStates that are healthy; empty means "active".
-	States []string
-}
-
 // Load looks at the load averages of the last 1, 5 and 15 minutes, each
 // divided by the number of processors if PerCPU. 0: not looked at.
 type Load struct {
@@ -193,12 +156,6 @@ func (HTTP) Kind() string { return "http" }
 // Kind returns "tcp".
 func (TCP) Kind() string { return "tcp" }
 
-// Kind returns "icmp".
-func (ICMP) Kind() string { return "icmp" }
-
-// Kind returns "dns".
-func (DNS) Kind() string { return "dns" }
-
 // Kind returns "file".
 func (File) Kind() string { return "file" }
 
@@ -213,9 +170,6 @@ func (Route) Kind() string { return "route" }
 
 // Kind returns "address".
 func (Address) Kind() string { return "address" }
-
-// Kind returns "systemd".
-func (Systemd) Kind() string { return "systemd" }
 
 // Kind returns "load".
 func (Load) Kind() string { return "load" }

@@ -125,6 +125,8 @@ func (d *decoder) probe(s *section) checks.Probe {
 		return checks.Link{Interface: d.checkInterface(s.get("interface")), MinSpeed: s.get("min_speed").num}
 	case "address":
 		return checks.Address{Address: d.checkAddress(s.get("address")), Interface: d.checkInterface(s.get("interface")), Absent: s.get("absent").yes}
+	case "route":
+		return d.routeProbe(s)
 	case "load":
 		return d.loadProbe(s)
 	case "disk":
@@ -144,6 +146,14 @@ func (d *decoder) httpProbe(s *section) checks.Probe {
 		} else if u.User != nil {
 			d.errorf(at.at, "User and password in a URL", "They would show in messages. A check should ask for a page that needs none.")
 		}
+	}
+	for i, text := range s.get("headers").texts {
+		name, content, ok := strings.Cut(text, ":")
+		if name = strings.TrimSpace(name); !ok || name == "" || strings.ContainsAny(text, "\r\n\x00") || strings.ContainsAny(name, " \t()<>@,;\\\"/[]?={}") {
+			d.errorf(s.get("headers").each[i], "Not a header", "Write one like \"X-Check: backbeat\".")
+			continue
+		}
+		v.Headers = append(v.Headers, checks.Header{Name: name, Value: strings.TrimSpace(content)})
 	}
 	for i, text := range s.get("status").texts {
 		r, ok := statusRange(text)
@@ -208,6 +218,28 @@ func (d *decoder) processProbe(s *section) checks.Probe {
 		d.errorf(s.get("name").at, "name is a path", "Write the last part only: %q.", path.Base(v.Name))
 	case v.Max > 0 && v.Max < v.Min:
 		d.errorf(s.get("max").at, "max is less than min", "Then it could never be healthy.")
+	}
+	return v
+}
+
+func (d *decoder) routeProbe(s *section) checks.Probe {
+	v := checks.Route{Via: d.checkAddress(s.get("via")), Interface: d.checkInterface(s.get("interface")), Table: uint32(s.get("table").num)}
+	to := s.get("destination")
+	switch p, err := netip.ParsePrefix(to.text); {
+	case !to.ok:
+	case to.text == "default" && v.Via.Is6():
+		v.Prefix = netip.PrefixFrom(netip.IPv6Unspecified(), 0)
+	case to.text == "default":
+		v.Prefix = netip.PrefixFrom(netip.IPv4Unspecified(), 0)
+	case err != nil:
+		d.errorf(to.at, "Not a network", "Write one with its length, for example \"203.0.113.0/24\", or \"default\".")
+	case p != p.Masked():
+		d.errorf(to.at, "Not the address of a network", "Of %s the network is %q.", p, p.Masked())
+	default:
+		v.Prefix = p
+	}
+	if v.Prefix.IsValid() && v.Via.IsValid() && v.Via.Is4() != v.Prefix.Addr().Is4() {
+		d.errorf(s.get("via").at, "destination and via are of two families", "Write a next hop of the family of the destination.")
 	}
 	return v
 }

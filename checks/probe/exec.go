@@ -12,7 +12,7 @@ import (
 // session (setsid) is out of reach without a control group of our own.
 func (p *Pool) runExec(job checks.Job, v checks.Exec) checks.Result {
 	done := p.runner.Do(run.Command{Argv: v.Command, User: v.User, Timeout: job.Timeout,
-		Env: append([]string{"BACKBEAT_CHECK=" + job.Name}, v.Env...)})
+		Env: []string{"BACKBEAT_CHECK=" + job.Name}})
 	res := checks.Result{Outcome: checks.Passed, Detail: lastLine(done.Output), Output: done.Output}
 	switch {
 	case !done.Started:

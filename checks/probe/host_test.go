@@ -181,6 +181,21 @@ func TestLinkAndAddress(t *testing.T) {
 	}
 }
 
+func TestRoute(t *testing.T) {
+	b := newBench(t)
+	none := netip.MustParsePrefix("203.0.113.128/27")
+	b.want(checks.Route{Prefix: none}, checks.Failed, "is not there")
+	b.want(checks.Route{Prefix: netip.MustParsePrefix("2001:db8:77::/48")}, checks.Failed, "is not there")
+	b.want(checks.Route{Prefix: none, Interface: "nosuch0"}, checks.Failed, "nosuch0 does not exist")
+	local := checks.Route{Prefix: netip.MustParsePrefix("127.0.0.0/8"), Table: 255}
+	if res := b.ask(time.Second, local); res.Outcome == checks.Passed { // not in a namespace whose lo is down
+		local.Interface = "lo"
+		b.want(local, checks.Passed, "is there")
+		local.Via = netip.MustParseAddr("127.0.0.9")
+		b.want(local, checks.Failed, "not via 127.0.0.9")
+	}
+}
+
 func TestLoadAndDisk(t *testing.T) {
 	b := newBench(t)
 	b.want(checks.Load{Max1: 1e6, Max15: 1e6, PerCPU: true}, checks.Passed, "")

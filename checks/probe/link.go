@@ -103,3 +103,64 @@ func runAddress(v checks.Address) checks.Result {
 	}
 	return passed(detail)
 }
+
+// runRoute looks for a route. One whose next hops are all dead or without
+// carrier does not count: the kernel does not use it.
+func runRoute(v checks.Route) checks.Result {
+	family := netlink.FAMILY_V4
+	if v.Prefix.Addr().Is6() {
+		family = netlink.FAMILY_V6
+	}
+	want := &netlink.Route{Table: unix.RT_TABLE_MAIN, Dst: &net.IPNet{IP: v.Prefix.Addr().AsSlice(), Mask: net.CIDRMask(v.Prefix.Bits(), v.Prefix.Addr().BitLen())}}
+	if v.Table != 0 {
+		want.Table = int(v.Table)
+	}
+	if v.Interface != "" {
+		l, err := netlink.LinkByName(v.Interface)
+		var missing netlink.LinkNotFoundError
+		switch {
+		case errors.As(err, &missing):
+			return failed("the interface %s does not exist", v.Interface)
+		case err != nil:
+			return notRun(err.Error())
+		}
+		want.LinkIndex = l.Attrs().Index
+	}
+	detail, err := findRoute(family, want, v)
+	switch {
+	case err != nil:
+		return notRun(err.Error())
+	case detail != "":
+		return failed("%s", detail)
+	}
+	return passed("is there")
+}
+
+// findRoute says what is wrong with what it found, or nothing.
+func findRoute(family int, want *netlink.Route, v checks.Route) (string, error) {
+	detail := "is not there"
+	found := false
+	err := netlink.RouteListFilteredIter(family, want, netlink.RT_FILTER_TABLE|netlink.RT_FILTER_DST, func(r netlink.Route) bool {
+		hops := r.MultiPath
+		if len(hops) == 0 {
+			hops = []*netlink.NexthopInfo{{LinkIndex: r.LinkIndex, Gw: r.Gw, Flags: r.Flags}}
+		}
+		for _, h := range hops {
+			switch {
+			case want.LinkIndex != 0 && h.LinkIndex != want.LinkIndex:
+				detail = "is there, but not by " + v.Interface
+			case v.Via.IsValid() && !h.Gw.Equal(net.IP(v.Via.AsSlice())):
+				detail = "is there, but not via " + v.Via.String()
+			case h.Flags&(unix.RTNH_F_DEAD|unix.RTNH_F_LINKDOWN) != 0:
+				detail = "is there, but its link is down"
+			default:
+				found = true
+			}
+		}
+		return !found
+	})
+	if found {
+		return "", err
+	}
+	return detail, err
+}

@@ -141,6 +141,8 @@ func (p *Pool) carryOut(ctx context.Context, job checks.Job) checks.Result {
 		return runLink(v)
 	case checks.Address:
 		return runAddress(v)
+	case checks.Route:
+		return runRoute(v)
 	case checks.Load:
 		return runLoad(v)
 	case checks.Disk:
