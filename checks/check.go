@@ -280,8 +280,10 @@ func (c *Check) Why() string {
 			held = ", was " + c.known.String()
 		}
 		return fmt.Sprintf("could not be run%s%s", last, held)
-	case c.verdict == Failing && c.failed > 0:
-		return fmt.Sprintf("%d of %d failed%s", min(c.failed, c.spec.Fall), c.spec.Fall, last)
+	case c.verdict == Failing && c.failed >= c.spec.Fall:
+		return fmt.Sprintf("%d of %d failed%s", c.spec.Fall, c.spec.Fall, last)
+	case c.verdict == Failing && c.failed > 0: // the first result of all decides alone
+		return "failed" + last
 	case c.verdict == Failing:
 		return fmt.Sprintf("%d of %d passed again%s", c.passed, c.spec.Rise, last)
 	case c.failed > 0:
