@@ -23,6 +23,20 @@ type Config struct {
 	// Checks are the checks, sorted by name; names are unique. All of them run,
 	// whether a router depends on them or not.
 	Checks []checks.Spec
+	// Services are the service groups, sorted by name; names are unique. A router or a
+	// sync group has one at most.
+	Services []ServiceConfig
+}
+
+// ServiceConfig is one service_group block.
+type ServiceConfig struct {
+	// Ladder is what goes up and down; its Name is the group's.
+	Ladder actions.LadderSpec
+	// Follows are the routers it follows: one, or all members of a sync group.
+	Follows []string
+	// WhenReady puts the routers' addresses up only once the whole group is up
+	// (addresses_when = "ready").
+	WhenReady bool
 }
 
 // GroupConfig is one sync group: its members are Active together or not at all.

@@ -44,7 +44,9 @@ type Ports struct {
 	Advertiser Advertiser
 	Runner     Runner
 	// Prober may be nil if there are no checks.
-	Prober  Prober
+	Prober Prober
+	// Agents may be nil if there are no service groups.
+	Agents  Agents
 	Journal Journal
 	// Watch names the interfaces whose actions.LinkChanged are wanted.
 	Watch func(names []string)

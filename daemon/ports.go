@@ -84,6 +84,15 @@ type Prober interface {
 	Probe(job checks.Job)
 }
 
+// Agents carries out jobs of service groups.
+type Agents interface {
+	// Do makes one job in the background; actions.Done answers, once, and
+	// actions.Progress tells of a long one before.
+	Do(job actions.Job)
+	// Cancel ends a job early; its actions.Done comes all the same.
+	Cancel(group actions.GroupID, job uint64)
+}
+
 // Journal takes what should be written down. It never blocks; what does not
 // fit is dropped and counted.
 type Journal interface {

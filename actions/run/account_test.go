@@ -149,7 +149,7 @@ func TestChildrenAreNotRealTime(t *testing.T) {
 			return
 		}
 		r.before, _ = unix.SchedGetAttr(0, 0)
-		cmd, err := b.start(Command{Argv: []string{b.script("read line <" + fifo)}}, new(tail))
+		cmd, err := b.start(Command{Argv: []string{b.script("read line <" + fifo)}}, new(tail), nil)
 		if err != nil {
 			r.err = err
 			return

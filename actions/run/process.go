@@ -2,8 +2,10 @@ package run
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os/exec"
 	"syscall"
 	"time"
@@ -28,6 +30,8 @@ type Command struct {
 	Stdin []byte
 	// Timeout is how long it may take before TERM, and 2 s later KILL; 0 means 10 s.
 	Timeout time.Duration
+	// Split keeps standard output apart, up to 1 MiB of it: Result.Stdout.
+	Split bool
 }
 
 // Result is what became of a Command.
@@ -38,8 +42,11 @@ type Result struct {
 	Exit int
 	// Err is empty for exit status 0, else a sentence.
 	Err string
-	// Output is the tail of what it printed, 4 KiB at most.
+	// Output is the tail of what it printed, 4 KiB at most; of standard error
+	// alone if the Command was Split.
 	Output string
+	// Stdout is the beginning of standard output of a Split command, 1 MiB at most.
+	Stdout string
 	Took   time.Duration
 }
 
@@ -53,11 +60,19 @@ func (r *Runner) do(job actions.HookJob) actions.HookDone {
 // Run. It always returns: a process that cannot even be killed is left behind,
 // reaped whenever it does end, and reported. It may be used from any
 // goroutine; Close ends what runs here, too, but does not wait for it.
-func (r *Runner) Do(job Command) Result {
+func (r *Runner) Do(job Command) Result { return r.DoContext(context.Background(), job) }
+
+// DoContext is Do, and ends the command as its timeout would when ctx ends.
+func (r *Runner) DoContext(ctx context.Context, job Command) (done Result) {
 	began := time.Now()
-	done := Result{Exit: -1}
-	out := new(tail)
-	cmd, err := r.start(job, out)
+	done = Result{Exit: -1}
+	out, first := new(tail), io.Writer(nil)
+	if job.Split {
+		kept := new(head)
+		first = kept
+		defer func() { done.Stdout = kept.String() }()
+	}
+	cmd, err := r.start(job, out, first)
 	if err != nil {
 		done.Took, done.Err = time.Since(began), err.Error()
 		return done
@@ -67,7 +82,7 @@ func (r *Runner) Do(job Command) Result {
 	if timeout <= 0 {
 		timeout = defaultTimeout
 	}
-	ended, why := r.supervise(cmd.Process.Pid, timeout)
+	ended, why := r.supervise(ctx, cmd.Process.Pid, timeout)
 	done.Took = time.Since(began)
 	select {
 	case <-ended:
@@ -87,7 +102,7 @@ func (r *Runner) Do(job Command) Result {
 
 // start checks who may run what and starts it. The errors are sentences for
 // people that name the command, the cause and what to do.
-func (r *Runner) start(job Command, out *tail) (*exec.Cmd, error) {
+func (r *Runner) start(job Command, out *tail, first io.Writer) (*exec.Cmd, error) {
 	if len(job.Argv) == 0 {
 		return nil, errors.New("no command: give it one")
 	}
@@ -114,6 +129,9 @@ func (r *Runner) start(job Command, out *tail) (*exec.Cmd, error) {
 		WaitDelay:   r.holdout,
 		SysProcAttr: &syscall.SysProcAttr{Setpgid: true, Credential: cred},
 	}
+	if first != nil {
+		cmd.Stdout = first
+	}
 	if len(job.Stdin) > 0 {
 		// os/exec tolerates EPIPE: a command need not read what it is told.
 		cmd.Stdin = bytes.NewReader(job.Stdin)
@@ -134,7 +152,7 @@ func environment(who account, env []string) []string {
 // supervise waits for the end of a command. It returns a channel that is closed
 // once the process has ended (but is not reaped yet), and why it was ended by
 // us, if it was. If the channel is not closed the process survived even KILL.
-func (r *Runner) supervise(pid int, timeout time.Duration) (ended <-chan struct{}, why string) {
+func (r *Runner) supervise(ctx context.Context, pid int, timeout time.Duration) (ended <-chan struct{}, why string) {
 	c := make(chan struct{})
 	go func() {
 		awaitEnd(pid)
@@ -147,6 +165,8 @@ func (r *Runner) supervise(pid int, timeout time.Duration) (ended <-chan struct{
 		return c, ""
 	case <-timer.C:
 		why = fmt.Sprintf("timed out after %v", timeout)
+	case <-ctx.Done():
+		why = fmt.Sprintf("ended: %v", context.Cause(ctx))
 	case <-r.stop:
 		why = "ended because the daemon is leaving"
 	}

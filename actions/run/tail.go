@@ -64,3 +64,29 @@ func (t *tail) String() string {
 	}
 	return s
 }
+
+// headSize is how much of a Split command's standard output is kept, in bytes.
+const headSize = 1 << 20
+
+// head keeps the beginning of what is written to it. It may be read while a
+// process still writes.
+type head struct {
+	mu  sync.Mutex
+	buf []byte
+	tail
+}
+
+// Write takes everything and never fails.
+func (h *head) Write(p []byte) (int, error) {
+	h.mu.Lock()
+	h.buf = append(h.buf, p[:min(len(p), headSize-len(h.buf))]...)
+	h.mu.Unlock()
+	return h.tail.Write(p) // which slows down one that prints without end
+}
+
+// String returns what was kept as valid UTF-8.
+func (h *head) String() string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return strings.ToValidUTF8(string(h.buf), "\uFFFD")
+}

@@ -39,7 +39,7 @@ type rule struct {
 var rules = []rule{
 	{"vrrp", pure, nil, nil, "the election is a value: no I/O, no clock, no goroutine (law 1)"},
 	{"checks", append(slices.Clone(pure), "reflect"), nil, nil, "checks are values (law 1)"},
-	{"actions", pure, nil, nil, "hooks and ladders are values (law 1)"},
+	{"actions", append(slices.Clone(pure), "reflect"), nil, nil, "hooks and ladders are values (law 1)"},
 	{"daemon", append(slices.Clone(pure), "container/heap", "context", "encoding/json", "log/slog", "maps", "reflect", "runtime"),
 		[]string{"vrrp", "checks", "actions"}, nil, "the loop reaches the world through its ports only (law 3)"},
 	{"vrrp/wire", nil, []string{"vrrp"}, []string{module + "daemon", module + "conf", module + "checks"},
@@ -54,6 +54,8 @@ var rules = []rule{
 	{"actions/address/firewall", nil, []string{"actions", "vrrp"}, []string{module + "daemon", module + "conf", module + "vrrp/wire"}, "dropping knows no wishes; the mark of adverts is the protocol's"},
 	{"checks/probe", nil, []string{"checks", "actions", "actions/run"}, []string{module + "daemon", module + "conf", module + "vrrp"},
 		"finding out is not judging"},
+	{"actions/agent", nil, []string{"actions", "actions/run"}, []string{module + "daemon", module + "conf", module + "vrrp"},
+		"starting and stopping is not deciding"},
 	{"actions/run", nil, []string{"actions"}, []string{module + "daemon", module + "conf"}, "running a process knows no policy"},
 	{"conf", nil, []string{"vrrp", "actions", "checks", "daemon"},
 		[]string{module + "vrrp/wire", module + "actions/address", module + "daemon/control"}, "reading a file touches nothing"},

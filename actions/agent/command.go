@@ -1,0 +1,11 @@
+package agent
+
+import (
+	"context"
+
+	"github.com/backbeat-ha/backbeat/actions"
+)
+
+func (h *Hands) command(ctx context.Context, job *actions.Job, a actions.Command, tell say) actions.Done {
+	return actions.Done{Hopeless: true, Detail: "the agent is not written yet"}
+}
