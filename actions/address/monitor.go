@@ -2,8 +2,6 @@ package address
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"time"
 
 	"github.com/mdlayher/netlink"
@@ -11,9 +9,6 @@ import (
 )
 
 const (
-	// defaultReadBuffer holds the notices of some 10,000 address changes (about
-	// 0.8 KB of kernel memory each) while we are busy elsewhere.
-	defaultReadBuffer = 8 << 20
 	// defaultResync is the period of the comparison with the kernel: notices are
 	// only hints, and one could be missed.
 	defaultResync = 30 * time.Second
@@ -26,17 +21,10 @@ const (
 	// often in a row before the monitor gives up.
 	retryAfter  = time.Second
 	maxFailures = 10
-	// largestMessage bounds one read of notices, in bytes; netlink's own buffers
-	// end at 32 KiB (NLMSG_GOODSIZE and netlink_dump in the kernel).
-	largestMessage = 64 << 10
 	// bulkSpacing takes the place of minSpacing while we ourselves add or remove
 	// thousands: nobody waits for what is in between.
 	bulkSpacing = 250 * time.Millisecond
 )
-
-// groups are the notices read.
-var groups = []uint32{unix.RTNLGRP_LINK, unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV6_IFADDR,
-	unix.RTNLGRP_IPV4_ROUTE, unix.RTNLGRP_IPV6_ROUTE, unix.RTNLGRP_IPV4_RULE, unix.RTNLGRP_IPV6_RULE}
 
 // monitor reads notices and reports links and lost addresses. It is used from
 // one goroutine; a second one only reads the socket.
@@ -56,13 +44,6 @@ type monitor struct {
 	nextRoutes time.Time
 }
 
-// notices is one read of the event socket.
-type notices struct {
-	messages []netlink.Message
-	// overrun: the kernel threw notices away.
-	overrun bool
-}
-
 func newMonitor(k *Keeper) (*monitor, error) {
 	events, err := dialEvents(k.readBuffer)
 	if err != nil {
@@ -74,50 +55,6 @@ func newMonitor(k *Keeper) (*monitor, error) {
 		return nil, err
 	}
 	return &monitor{keeper: k, events: events, ask: questions, watched: make(map[string]*watchedLink)}, nil
-}
-
-func dialEvents(buffer int) (*netlink.Conn, error) {
-	c, err := netlink.Dial(unix.NETLINK_ROUTE, &netlink.Config{MessageBufferSize: largestMessage})
-	if err != nil {
-		return nil, fmt.Errorf("opening a netlink socket for notices: %w", err)
-	}
-	if err := setReadBuffer(c, buffer); err != nil {
-		c.Close()
-		return nil, fmt.Errorf("setting the netlink read buffer: %w", err)
-	}
-	filter, err := ownRoutesOnly()
-	if err == nil {
-		err = c.SetBPF(filter)
-	}
-	if err != nil {
-		c.Close()
-		return nil, fmt.Errorf("selecting rtnetlink notices: %w", err)
-	}
-	for _, group := range groups {
-		if err := c.JoinGroup(group); err != nil {
-			c.Close()
-			return nil, fmt.Errorf("subscribing to rtnetlink notices: %w", err)
-		}
-	}
-	return c, nil
-}
-
-// setReadBuffer goes beyond net.core.rmem_max where we may (CAP_NET_ADMIN).
-func setReadBuffer(c *netlink.Conn, bytes int) error {
-	raw, err := c.SyscallConn()
-	if err != nil {
-		return err
-	}
-	var refused error
-	if err := raw.Control(func(fd uintptr) {
-		refused = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, bytes)
-	}); err != nil {
-		return err
-	}
-	if refused == nil {
-		return nil
-	}
-	return c.SetReadBuffer(bytes)
 }
 
 // run reports until ctx ends.
@@ -175,33 +112,8 @@ func (m *monitor) failed(err error) bool {
 	return m.failures > maxFailures
 }
 
-// read passes notices on until the socket is closed.
-func (m *monitor) read(ctx context.Context, out chan<- notices) error {
-	for {
-		messages, err := m.events.Receive()
-		n := notices{messages: messages}
-		if err != nil {
-			if ctx.Err() != nil {
-				return nil
-			}
-			if !errors.Is(err, unix.ENOBUFS) {
-				return fmt.Errorf("reading rtnetlink notices: %w", err)
-			}
-			n.overrun = true
-		}
-		select {
-		case out <- n:
-		case <-ctx.Done():
-			return nil
-		}
-	}
-}
-
-// take handles notices.
+// take handles notices, and after an overrun compares.
 func (m *monitor) take(n notices) error {
-	if n.overrun {
-		return m.resync("unknown (so much happened that the kernel's notice was lost)")
-	}
 	now := time.Now()
 	for _, msg := range n.messages {
 		var err error
@@ -216,6 +128,9 @@ func (m *monitor) take(n notices) error {
 		if err != nil {
 			return err
 		}
+	}
+	if n.overrun {
+		return m.resync("unknown (so much happened that the kernel's notice was lost)")
 	}
 	return nil
 }

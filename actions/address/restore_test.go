@@ -210,6 +210,56 @@ func TestOverrunLeadsToComparison(t *testing.T) {
 	}
 }
 
+// The kernel says once that it lost notices, and goes on losing them, without
+// another word, until the queue has been read to its end (NETLINK_S_CONGESTED
+// in net/netlink/af_netlink.c). What changes after the comparison and before
+// that must not be lost for good.
+func TestNothingIsLostWhileAnOverrunIsDealtWith(t *testing.T) {
+	link := veth(t, "e0")
+	levels, goOn := make(chan actions.LinkChanged), make(chan struct{})
+	ended := make(chan struct{})
+	k := New(Options{Post: func(v any) {
+		if l, is := v.(actions.LinkChanged); is {
+			select {
+			case levels <- l:
+				<-goOn
+			case <-ended:
+			}
+		}
+	}})
+	k.readBuffer = 1
+	run(t, k)
+	t.Cleanup(func() { close(ended) }) // before the end of the keeper, which waits for Post
+	level := func(what string, fits func(actions.LinkChanged) bool) {
+		t.Helper()
+		timeout := time.After(longest)
+		for {
+			select {
+			case l := <-levels:
+				if fits(l) {
+					return
+				}
+				goOn <- struct{}{}
+			case <-timeout:
+				t.Fatalf("waited %s for %s", longest, what)
+			}
+		}
+	}
+	k.Watch([]string{"e0"})
+	level("the first level", func(l actions.LinkChanged) bool { return l.Index == link })
+	for range 20 {
+		lab.IP(t, "addr", "add", "198.51.100.1/24", "dev", "e0")
+		lab.IP(t, "addr", "del", "198.51.100.1/24", "dev", "e0")
+	}
+	lab.IP(t, "link", "set", "e0", "mtu", "1400") // seen by the comparison alone
+	goOn <- struct{}{}
+	level("the comparison", func(l actions.LinkChanged) bool { return l.MTU == 1400 })
+	lab.IP(t, "link", "set", "e0", "mtu", "1300") // after the kernel was asked
+	goOn <- struct{}{}
+	level("what came after the comparison", func(l actions.LinkChanged) bool { return l.MTU == 1300 })
+	goOn <- struct{}{}
+}
+
 func TestPeriodicComparison(t *testing.T) {
 	link := veth(t, "e0")
 	k, posted := start(t, "", func(k *Keeper) { k.resyncEvery = 20 * time.Millisecond })
