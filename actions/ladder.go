@@ -1,0 +1,389 @@
+package actions
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Never is the deadline of what waits for nothing.
+const Never = time.Duration(1<<63 - 1)
+
+const (
+	// stopTries is how often a step is stopped before force is used.
+	stopTries = 2
+	// retryPause is the pause before a failed stop is tried again.
+	retryPause = time.Second
+	// stuckPause is how often a stuck step is looked at: somebody may have helped it.
+	stuckPause = 5 * time.Second
+	// preparePause is the pause before a failed Prepare is tried again.
+	preparePause = 10 * time.Second
+	// calm is how long a group must have been up for its hold-offs to be forgotten.
+	calm = 10 * time.Minute
+)
+
+// Peer is what is known of the host that was Active before us, when a group is to go up.
+type Peer uint8
+
+// The states of a peer.
+const (
+	// PeerSilent: nothing was heard of it; it may be dead, or cut off and at work.
+	PeerSilent Peer = iota
+	// PeerReleasing: it is alive and lets go; it will say so (PeerReleased).
+	PeerReleasing
+	// PeerNone: this host was Active all the time, or nobody is asked (adoption).
+	PeerNone
+)
+
+// LadderEvent is something that happened to a Ladder. The set is closed.
+type LadderEvent interface{ ladderEvent() }
+
+// Aim says where the group should be. It is a level: the latest counts.
+type Aim struct {
+	Up bool
+	// Peer is who may still have exclusive data, if Up.
+	Peer Peer
+}
+
+// PeerReleased says that the host that was Active before us has let go.
+type PeerReleased struct{}
+
+// Confirm is a human's word that the peer is off (`backbeat fence --confirm`).
+type Confirm struct{ By string }
+
+// ClearFailures forgets failures: hold-offs end, what is stuck is tried again.
+type ClearFailures struct{}
+
+// LimitHeight keeps the steps from Height on down; len(Steps) and more lifts that.
+type LimitHeight struct{ Height int }
+
+// RestartStep brings one step, and what stands on it, down and up again.
+type RestartStep struct{ Step int }
+
+// Manage switches the hands on and off: while off, steps are only looked at.
+type Manage struct{ On bool }
+
+// ConfigureLadder replaces the specification. Steps that differ come down by the old one first.
+type ConfigureLadder struct{ Spec LadderSpec }
+
+// LadderTimeout says that time has passed. A spurious one is harmless.
+type LadderTimeout struct{}
+
+func (Aim) ladderEvent()             {}
+func (PeerReleased) ladderEvent()    {}
+func (Confirm) ladderEvent()         {}
+func (ClearFailures) ladderEvent()   {}
+func (LimitHeight) ladderEvent()     {}
+func (RestartStep) ladderEvent()     {}
+func (Manage) ladderEvent()          {}
+func (ConfigureLadder) ladderEvent() {}
+func (LadderTimeout) ladderEvent()   {}
+func (Done) ladderEvent()            {}
+func (Progress) ladderEvent()        {}
+
+// LadderEffectKind is what should happen.
+type LadderEffectKind uint8
+
+// The effects.
+const (
+	// DoJob gives out Effect.Job.
+	DoJob LadderEffectKind = iota
+	// CancelJob ends the job with the number Effect.Job.Job early.
+	CancelJob
+	// StepMoved: a step is Up or Down now, or has failed; Text says it in words.
+	StepMoved
+	// Note is something worth telling.
+	Note
+)
+
+// Importance is how loud a Note or StepMoved is.
+type Importance uint8
+
+// The importances.
+const (
+	Quiet Importance = iota
+	Warn
+	Alarm
+)
+
+// LadderEffect is one thing to do. It is plain data.
+type LadderEffect struct {
+	Kind LadderEffectKind
+	Job  Job
+	// Step is the index of the step concerned, -1 for the group.
+	Step int
+	// To is the step's state after a StepMoved, Took the time the job took.
+	To   State
+	Took time.Duration
+	Text string
+	How  Importance
+}
+
+// Unfit is why a host cannot serve a group.
+type Unfit struct {
+	// Step is the name of the step that failed, Why says how.
+	Step, Why string
+	// Since is when it failed; Until when the hold-off ends, Never while the ladder still descends.
+	Since, Until time.Duration
+}
+
+// rung is one step at work.
+type rung struct {
+	spec  StepSpec
+	state State
+	since time.Duration
+
+	// The job in flight, 0 if none.
+	job      uint64
+	verb     Verb
+	monitor  bool
+	canceled bool
+	began    time.Duration
+	descends time.Duration // since when it is on its way down
+
+	stopping  uint8 // how many Stops of this way down have failed
+	forced    bool
+	checking  bool // a Look decides what a Stop has come to
+	stopWhy   string
+	stuck     bool
+	tries     int // failed Starts in a row
+	failures  int // failed monitors in a row
+	restarts  []time.Duration
+	looked    bool // the first Look has been answered
+	prepared  bool
+	qualified qualification
+	notBefore time.Duration // of the next try
+	due       time.Duration // of the next monitor or Qualify
+
+	degraded bool
+	detail   string
+	output   string
+	progress string
+	lastAt   time.Duration // of the last Look
+	counters StepCounters
+}
+
+// StepCounters are the statistics of a step.
+type StepCounters struct {
+	Starts, StartFailures, Stops, StopFailures, Monitors, MonitorFailures, Restarts uint64
+}
+
+// qualification is what the last Qualify said.
+type qualification struct {
+	asked bool
+	ok    bool
+	why   string
+}
+
+// Ladder holds ordered steps at a height and moves it one step at a time toward
+// its aim (design: service groups). The zero Ladder is not usable; see NewLadder.
+// Used from one goroutine.
+type Ladder struct {
+	id      GroupID
+	node    string
+	spec    LadderSpec
+	next    *LadderSpec // waits for the steps that differ to come down
+	steps   []rung
+	lastJob uint64
+	now     time.Duration // of the last Step
+
+	up      bool
+	peer    Peer
+	limit   int
+	managed bool
+	leaving bool
+
+	unfit    *Unfit
+	holds    int
+	readyAt  time.Duration // since when the whole group is up, Never if it is not
+	claim    claim
+	rebooted bool
+}
+
+// NewLadder returns a ladder whose first act is to look what is up.
+func NewLadder(id GroupID, node string, spec LadderSpec) Ladder {
+	l := Ladder{id: id, node: node, spec: spec, limit: len(spec.Steps), managed: true, readyAt: Never, claim: claim{at: Never}}
+	for i := range spec.Steps {
+		l.steps = append(l.steps, newRung(spec.Steps[i]))
+	}
+	return l
+}
+
+func newRung(s StepSpec) rung { return rung{spec: s, due: Never} }
+
+// Step lets the ladder react to one event and appends what should be done to fx.
+// now never goes backwards.
+func (l *Ladder) Step(now time.Duration, ev LadderEvent, fx []LadderEffect) []LadderEffect {
+	l.now = now
+	switch e := ev.(type) {
+	case Aim:
+		l.aim(now, e)
+	case PeerReleased:
+		l.claim.released = true
+	case Confirm:
+		fx = l.confirm(e, fx)
+	case ClearFailures:
+		fx = l.clear(now, fx)
+	case LimitHeight:
+		l.limit = max(e.Height, 0)
+	case RestartStep:
+		if e.Step >= 0 && e.Step < len(l.steps) && l.steps[e.Step].state == Up {
+			l.steps[e.Step].set(now, Neither)
+			l.steps[e.Step].detail = "restarted on request"
+		}
+	case Manage:
+		l.manage(e.On)
+	case ConfigureLadder:
+		l.configure(e.Spec)
+	case Progress:
+		if r := l.holder(e.Job); r != nil {
+			r.progress = e.Text
+		} else if e.Job == l.claim.job {
+			l.claim.why = e.Text
+		}
+	case Done:
+		fx = l.onDone(now, &e, fx)
+	case LadderTimeout:
+	}
+	return l.advance(now, fx)
+}
+
+func (r *rung) set(now time.Duration, s State) {
+	if r.state != s {
+		r.state, r.since = s, now
+	}
+}
+
+func (l *Ladder) aim(now time.Duration, e Aim) {
+	if e.Up && !l.up {
+		l.claim.begin(now, e.Peer, l.spec.Safety.ReleaseTimeout)
+		for i := range l.steps {
+			l.steps[i].tries, l.steps[i].notBefore = 0, 0
+		}
+	}
+	l.up, l.peer = e.Up, e.Peer
+}
+
+// manage switches the hands on or off. Whoever takes them back looks first.
+func (l *Ladder) manage(on bool) {
+	if on && !l.managed {
+		for i := range l.steps {
+			l.steps[i].looked = false
+		}
+	}
+	l.managed = on
+}
+
+func (l *Ladder) clear(now time.Duration, fx []LadderEffect) []LadderEffect {
+	if l.unfit != nil {
+		fx = append(fx, LadderEffect{Kind: Note, Step: -1, Text: "failures cleared: this host may serve again"})
+	}
+	l.unfit, l.holds, l.rebooted = nil, 0, false
+	for i := range l.steps {
+		r := &l.steps[i]
+		r.tries, r.failures, r.restarts, r.stopping, r.forced, r.stuck, r.notBefore = 0, 0, nil, 0, false, false, 0
+		r.qualified.asked = false
+		if r.due != Never && r.state == Down {
+			r.due = now
+		}
+	}
+	if l.claim.at != Never {
+		l.claim.at = now
+	}
+	return fx
+}
+
+// configure takes over a new specification, at once where the steps in place
+// are the same things, else after those that differ have come down.
+func (l *Ladder) configure(s LadderSpec) {
+	l.next = &s
+	l.adopt()
+}
+
+// keep is how many steps from the bottom are the same things in both specifications.
+func (l *Ladder) keep() int {
+	if l.next == nil {
+		return len(l.steps)
+	}
+	n := 0
+	for n < len(l.steps) && n < len(l.next.Steps) {
+		a, b := StepSpec{Name: l.steps[n].spec.Name, Agent: l.steps[n].spec.Agent}, StepSpec{Name: l.next.Steps[n].Name, Agent: l.next.Steps[n].Agent}
+		if !a.Equal(&b) {
+			break
+		}
+		n++
+	}
+	return n
+}
+
+// adopt takes over the waiting specification if nothing stands in its way.
+func (l *Ladder) adopt() {
+	if l.next == nil {
+		return
+	}
+	n := l.keep()
+	for i := n; i < len(l.steps); i++ {
+		if r := &l.steps[i]; r.job != 0 || r.state != Down || !r.looked {
+			return
+		}
+	}
+	if l.claim.job != 0 {
+		return
+	}
+	limited := l.limit < len(l.steps)
+	l.spec, l.next = *l.next, nil
+	l.steps = slices.Clone(l.steps[:n])
+	for i := range l.spec.Steps {
+		if i < n {
+			l.steps[i].spec = l.spec.Steps[i]
+			if l.steps[i].state == Up && l.steps[i].due == Never {
+				l.steps[i].due = 0 // it may have got a monitor
+			}
+			continue
+		}
+		l.steps = append(l.steps, newRung(l.spec.Steps[i]))
+	}
+	if !limited {
+		l.limit = len(l.steps)
+	}
+}
+
+// holder is the step whose job has a number, nil if none has.
+func (l *Ladder) holder(job uint64) *rung {
+	for i := range l.steps {
+		if job != 0 && l.steps[i].job == job {
+			return &l.steps[i]
+		}
+	}
+	return nil
+}
+
+// want is how many steps should be up.
+func (l *Ladder) want() int {
+	if !l.up || l.unfit != nil || l.leaving {
+		return 0
+	}
+	return min(l.limit, l.keep(), len(l.steps))
+}
+
+// Leave makes the group go down for good.
+func (l *Ladder) Leave() { l.leaving = true }
+
+// index is where a step is.
+func (l *Ladder) index(r *rung) int {
+	for i := range l.steps {
+		if &l.steps[i] == r {
+			return i
+		}
+	}
+	return -1
+}
+
+// fail makes the host unfit: the group comes down, and another host serves.
+func (l *Ladder) fail(now time.Duration, r *rung, why string, fx []LadderEffect) []LadderEffect {
+	if l.unfit != nil {
+		return fx
+	}
+	l.unfit = &Unfit{Step: r.spec.Name, Why: why, Since: now, Until: Never}
+	return append(fx, LadderEffect{Kind: Note, Step: l.index(r), How: Alarm, Text: fmt.Sprintf("this host cannot serve: %s: %s", r.spec.Name, why)})
+}
