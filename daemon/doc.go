@@ -9,7 +9,7 @@
 //	Wait:  until a packet, the next deadline, or Wake
 //
 // Loop is driven either by Run, which waits on the real sockets, or turn by
-// turn by the simulated LAN in test/sim, which has its own clock: the loop
+// turn by the simulated LAN in daemon/simlan, which has its own clock: the loop
 // itself reads time only through its Clock port.
 //
 // Everything here except Post runs on the loop's goroutine. The package imports

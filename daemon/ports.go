@@ -11,7 +11,7 @@ import (
 // The ports: what the loop needs of the world. Every call returns at once;
 // whatever takes time happens in a goroutine of the implementation and comes
 // back as an Input. The real ones are vrrp/wire, actions/address,
-// actions/announce, actions/run; the simulated LAN in test/sim has its own.
+// actions/announce, actions/run; the simulated LAN in daemon/simlan has its own.
 
 // Clock is the loop's time.
 type Clock interface {

@@ -42,6 +42,8 @@ var rules = []rule{
 	{"actions", append(slices.Clone(pure), "reflect"), nil, nil, "hooks and ladders are values (law 1)"},
 	{"daemon", append(slices.Clone(pure), "container/heap", "context", "encoding/json", "log/slog", "maps", "reflect", "runtime"),
 		[]string{"vrrp", "checks", "actions"}, nil, "the loop reaches the world through its ports only (law 3)"},
+	{"daemon/simlan", append(slices.Clone(pure), "log/slog", "math/rand/v2"), []string{"daemon", "vrrp", "checks", "actions"}, nil,
+		"simulated hosts have no world but their own: no socket, no file, no clock, no goroutine"},
 	{"vrrp/wire", nil, []string{"vrrp"}, []string{module + "daemon", module + "conf", module + "checks"},
 		"sockets know packets, not policy"},
 	{"actions/announce", nil, []string{"actions"}, []string{module + "daemon", module + "conf", module + "checks"},
@@ -199,7 +201,7 @@ func TestPurePackagesReadNoClock(t *testing.T) {
 	seen := 0
 	files(t, func(path string, tree *ast.File, set *token.FileSet) {
 		dir := filepath.Dir(path)
-		if strings.HasSuffix(path, "_test.go") || !slices.Contains([]string{"vrrp", "checks", "actions", "daemon"}, dir) {
+		if strings.HasSuffix(path, "_test.go") || !slices.Contains([]string{"vrrp", "checks", "actions", "daemon", "daemon/simlan", "daemon/play"}, dir) {
 			return
 		}
 		seen++

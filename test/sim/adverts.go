@@ -5,27 +5,28 @@ import (
 	"slices"
 
 	"github.com/backbeat-ha/backbeat/daemon"
+	"github.com/backbeat-ha/backbeat/daemon/simlan"
 	"github.com/backbeat-ha/backbeat/vrrp"
 )
 
 // sent judges an advert as it is handed to the wire.
-func (o *observer) sent(p *process, path *vrrp.Path, message []byte) {
-	n, h := o.lan, p.host
-	k := key{h.links[path.Link], path.Family, message[1]}
+func (o *observer) sent(p *life, path *vrrp.Path, message []byte) {
+	n, h := o.lan, p.Host
+	k := key{h.LinkOf(path.Link), path.Family, message[1]}
 	c := p.configs[k]
 	if c == nil {
-		n.violate("adverts", "%s speaks for %s, which it never had", h.Name, k)
+		n.Violate("adverts", "%s speaks for %s, which it never had", h.Name, k)
 		return
 	}
 	o.path(p, k, c, path)
 	var d vrrp.Datagram
 	var a vrrp.Advert
-	drop := vrrp.ParseIP(path.Family, ipPacket(path, message), &d)
+	drop := vrrp.ParseIP(path.Family, simlan.IPPacket(path, message), &d)
 	if drop == vrrp.Accepted {
 		_, drop = vrrp.Validate(&d, receiver(c, path.Src), &a)
 	}
 	if drop != vrrp.Accepted {
-		n.violate("adverts", "%s sent for %s what a receiver drops: %s", h.Name, k, drop)
+		n.Violate("adverts", "%s sent for %s what a receiver drops: %s", h.Name, k, drop)
 		return
 	}
 	if c.Spec.Unicast() && path.Dst != c.Spec.Peers[0].Addr {
@@ -37,12 +38,12 @@ func (o *observer) sent(p *process, path *vrrp.Path, message []byte) {
 	case s != nil && s.state == active:
 		off = o.spacing(h, s, &a)
 	case a.Priority == vrrp.PriorityStop:
-		n.violate("adverts", "%s vrid %d: priority 0 from a router that is not Active", h.Name, a.VRID)
+		n.Violate("adverts", "%s vrid %d: priority 0 from a router that is not Active", h.Name, a.VRID)
 	default:
 		p.pending = append(p.pending, promise{k, a.Interval}) // must become Active in this turn
 	}
 	if n.opt.Transcript && (n.opt.Adverts || off || a.Priority == vrrp.PriorityStop || s == nil || s.state != active) {
-		n.note(h, "advert %s vrid %d priority %d", path.Family, a.VRID, a.Priority)
+		n.Note(h, "advert %s vrid %d priority %d", path.Family, a.VRID, a.Priority)
 	}
 }
 
@@ -57,9 +58,9 @@ func receiver(c *daemon.RouterConfig, src netip.Addr) *vrrp.Spec {
 }
 
 // path judges the headers an advert gets.
-func (o *observer) path(p *process, k key, c *daemon.RouterConfig, path *vrrp.Path) {
-	if !p.host.nics[k.link].isOwn(path.Src) {
-		o.lan.violate("adverts", "%s sent from %s, which is not its own", p.host.Name, path.Src)
+func (o *observer) path(p *life, k key, c *daemon.RouterConfig, path *vrrp.Path) {
+	if !p.Host.NICs()[k.link].IsOwn(path.Src) {
+		o.lan.Violate("adverts", "%s sent from %s, which is not its own", p.Host.Name, path.Src)
 	}
 	mac := [6]byte{}
 	if c.VirtualMAC && !c.Spec.Unicast() {
@@ -67,33 +68,33 @@ func (o *observer) path(p *process, k key, c *daemon.RouterConfig, path *vrrp.Pa
 	}
 	isPeer := slices.ContainsFunc(c.Spec.Peers, func(x vrrp.Peer) bool { return x.Addr == path.Dst })
 	if path.MAC != mac {
-		o.lan.violate("virtual MAC", "%s: an advert of %s from %x, want %x", p.host.Name, k, path.MAC, mac)
+		o.lan.Violate("virtual MAC", "%s: an advert of %s from %x, want %x", p.Host.Name, k, path.MAC, mac)
 	}
 	if path.TTL != vrrp.HopLimit || c.Spec.Unicast() != isPeer || !c.Spec.Unicast() && path.Dst != c.Spec.MulticastGroup() {
-		o.lan.violate("adverts", "%s: an advert of %s to %s with TTL %d", p.host.Name, k, path.Dst, path.TTL)
+		o.lan.Violate("adverts", "%s: an advert of %s to %s with TTL %d", p.Host.Name, k, path.Dst, path.TTL)
 	}
 }
 
 // spacing judges an Active's advert by the one before. It reports whether it
 // came before its time.
-func (o *observer) spacing(h *Host, s *seen, a *vrrp.Advert) (early bool) {
-	now := o.lan.now
+func (o *observer) spacing(h *simlan.Host, s *seen, a *vrrp.Advert) (early bool) {
+	now := o.lan.Now()
 	switch {
-	case s.farewell && a.Priority != vrrp.PriorityStop && !h.proc.leaving:
+	case s.farewell && a.Priority != vrrp.PriorityStop && !h.Process.Witness.(*life).leaving:
 		s.farewell = false // nobody better was there, or the reason has gone
 	case s.farewell:
-		o.lan.violate("adverts", "%s vrid %d: speaks after its farewell", h.Name, a.VRID)
+		o.lan.Violate("adverts", "%s vrid %d: speaks after its farewell", h.Name, a.VRID)
 	case a.Priority == vrrp.PriorityStop:
 		s.farewell = true
-	case s.said && s.spoke > h.resumed:
+	case s.said && s.spoke > h.Resumed:
 		gap := now - s.spoke
 		early = gap < a.Interval
 		most := o.longestGap(max(a.Interval, s.interval))
-		if o.lan.opt.WakeDelay == 0 && (s.spoke+h.offset)%gridSlack == 0 {
+		if o.lan.opt.WakeDelay == 0 && (s.spoke+h.Offset)%gridSlack == 0 {
 			most -= gridSlack // on the grid there is nothing to round
 		}
 		if gap > most {
-			o.lan.violate("adverts", "%s vrid %d: %v between two adverts, the interval is %v", h.Name, a.VRID, gap, a.Interval)
+			o.lan.Violate("adverts", "%s vrid %d: %v between two adverts, the interval is %v", h.Name, a.VRID, gap, a.Interval)
 		}
 	}
 	s.spoke, s.interval, s.said = now, a.Interval, true

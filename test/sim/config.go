@@ -9,6 +9,7 @@ import (
 
 	"github.com/backbeat-ha/backbeat/actions"
 	"github.com/backbeat-ha/backbeat/daemon"
+	"github.com/backbeat-ha/backbeat/daemon/simlan"
 	"github.com/backbeat-ha/backbeat/vrrp"
 )
 
@@ -56,7 +57,7 @@ func Unicast(c daemon.RouterConfig, self *Host) daemon.RouterConfig {
 	c.Spec.Peers, c.Spec.Group = nil, netip.Addr{}
 	for _, h := range self.lan.hosts {
 		if h != self {
-			c.Spec.Peers = append(c.Spec.Peers, vrrp.Peer{Addr: h.nics[linkOf(c.Interface)].address(c.Spec.Family), MinTTL: vrrp.HopLimit})
+			c.Spec.Peers = append(c.Spec.Peers, vrrp.Peer{Addr: h.address(linkOf(c.Interface), c.Spec.Family), MinTTL: vrrp.HopLimit})
 		}
 	}
 	return c
@@ -80,6 +81,9 @@ func keyOfAddress(a netip.Prefix) key {
 	b := a.Addr().AsSlice()
 	return key{int(b[len(b)-3]), vrrp.FamilyOf(a.Addr()), b[len(b)-2]}
 }
+
+// wished is the virtual router whose addresses a wish is for.
+func wished(w *simlan.Wish) key { return keyOfAddress(w.Addresses[0].Prefix) }
 
 // linkOf is the number of the link an interface is on.
 func linkOf(name string) int { return int(name[len(name)-1] - '0') }

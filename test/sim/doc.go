@@ -1,6 +1,6 @@
-// Package sim is one LAN or two in virtual time: two to five hosts, each running a
-// real daemon.Loop on simulated ports, with every fault a network, a kernel, an
-// operator or a scheduler can think of, and an observer that judges each step.
+// Package sim proves the daemon on daemon/simlan: two to five hosts on one LAN or two in
+// virtual time, each running a real daemon.Loop on simulated ports, with every fault a
+// network, a kernel, an operator or a scheduler can think of, and an observer that judges each step.
 //
 //	lan := sim.New(sim.Options{Seed: 7, Hosts: 3, MinDelay: 100 * time.Microsecond})
 //	for _, h := range lan.Hosts() {
@@ -11,19 +11,12 @@
 //	err = lan.Run(10 * time.Second)
 //	err = lan.CheckRest()
 //
-// Everything happens on one goroutine, in the order of a heap of events with a
-// sequence number as tie-break, and all chance comes from one seeded
-// generator: the same seed gives the same history, event for event.
+// The same seed gives the same history, event for event (see package simlan).
 //
-// Parts: queue.go (the heap), lan.go (the media and their faults), host.go (a
-// machine: clock, lifecycle), nic.go (one interface: addresses, macvlans, its
-// faults), process.go (one life of the daemon: its turns, its wire), kernel.go
-// (addresses, macvlans and levels), hands.go (announcements, hooks, the journal),
-// observe.go, laws.go and adverts.go (what must always be true), rest.go (what must be true
-// at rest), history.go, draw.go and faults.go (random histories), transcript.go.
-//
-// Multicast reaches every host of the link that listens to the group, unicast the
-// host that has the address. Routed peers are not simulated.
+// Parts: lan.go, host.go and life.go (a simlan.LAN, its hosts and the daemons on them, as the
+// observer sees them), config.go and health.go (what they are configured to do), observe.go,
+// laws.go and adverts.go (what must always be true), rest.go (what must be true at rest),
+// history.go, draw.go and faults.go (random histories).
 //
 // The laws, as violations name them:
 //

@@ -38,7 +38,7 @@ type shared struct {
 
 // draw makes the virtual routers of a history.
 func (h *History) draw() {
-	o, rng := h.lan.opt, h.lan.rng
+	o, rng := h.lan.opt, h.lan.Rand()
 	count, inSync, equalSync := o.Links+rng.IntN(3), 0, rng.IntN(8) == 0 && h.unit >= 300*time.Millisecond
 	if o.Links > 1 && rng.IntN(2) == 0 {
 		inSync = 2 + rng.IntN(2)
@@ -87,7 +87,7 @@ func interval(d time.Duration) time.Duration {
 
 // router makes a host's part of a virtual router, with deviations that people make.
 func (h *History) router(host *Host, g *shared, others []daemon.RouterConfig) daemon.RouterConfig {
-	rng := h.lan.rng
+	rng := h.lan.Rand()
 	t := g.base
 	if rng.IntN(8) == 0 && g.version != vrrp.Version2 {
 		t *= time.Duration(1 + rng.IntN(3))
@@ -114,7 +114,7 @@ func (h *History) router(host *Host, g *shared, others []daemon.RouterConfig) da
 		s.Settle = h.unit * time.Duration(rng.IntN(6))
 	}
 	if rng.IntN(3) == 0 {
-		s.LinkDownDelay = h.lan.between(0, 2*s.Interval-time.Millisecond)
+		s.LinkDownDelay = h.lan.Between(0, 2*s.Interval-time.Millisecond)
 	}
 	c.VirtualMAC = g.mac
 	c.Announce = actions.AnnounceSpec{Repeat: rng.IntN(4), Delay: h.unit / 2}
@@ -152,13 +152,13 @@ func (h *History) priority(host *Host, g *shared, others []daemon.RouterConfig) 
 			}
 		}
 	}
-	switch p := h.lan.rng.IntN(50); {
+	switch p := h.lan.Rand().IntN(50); {
 	case g.equal:
 		return 100
 	case g.sync != "":
 		return uint8(1 + 5*p + host.ID)
 	default:
-		return uint8(1 + 5*p + h.lan.rng.IntN(5))
+		return uint8(1 + 5*p + h.lan.Rand().IntN(5))
 	}
 }
 
@@ -167,7 +167,7 @@ func (h *History) sharedOf(vrid uint8) *shared { return &h.routers[vrid-1] }
 func (h *History) boot(host *Host) {
 	var routers []daemon.RouterConfig
 	for i := range h.routers {
-		if h.lan.rng.IntN(10) > 0 {
+		if h.lan.Rand().IntN(10) > 0 {
 			routers = append(routers, h.router(host, &h.routers[i], routers))
 		}
 	}
@@ -176,7 +176,7 @@ func (h *History) boot(host *Host) {
 
 // reload changes something in a host's configuration, or nothing.
 func (h *History) reload(host *Host) {
-	rng := h.lan.rng
+	rng := h.lan.Rand()
 	if host.Config() == nil {
 		return
 	}

@@ -8,10 +8,10 @@ import (
 
 // fault does one bad thing, or one that looks like one.
 func (h *History) fault() {
-	rng := h.lan.rng
+	rng := h.lan.Rand()
 	host := h.lan.hosts[rng.IntN(len(h.lan.hosts))]
 	link := rng.IntN(h.lan.opt.Links)
-	later := h.lan.between(0, 10*h.unit)
+	later := h.lan.Between(0, 10*h.unit)
 	switch kind := rng.IntN(28); {
 	case kind < 9:
 		h.faultOfProcess(kind, host, later)
@@ -29,7 +29,7 @@ func (h *History) fault() {
 }
 
 func (h *History) faultOfProcess(kind int, host *Host, later time.Duration) {
-	n, rng := h.lan, h.lan.rng
+	n, rng := h.lan, h.lan.Rand()
 	switch kind {
 	case 0, 1:
 		host.Crash()
@@ -41,14 +41,14 @@ func (h *History) faultOfProcess(kind int, host *Host, later time.Duration) {
 	case 4, 5:
 		h.reboot(host)
 	case 6, 7:
-		host.Stall(n.between(h.unit/2, 10*h.unit))
+		host.Stall(n.Between(h.unit/2, 10*h.unit))
 	case 8:
-		host.Pause(n.between(h.unit/2, 10*h.unit))
+		host.Pause(n.Between(h.unit/2, 10*h.unit))
 	}
 }
 
 func (h *History) faultOfMedium(kind int, host *Host, link int, later time.Duration) {
-	n, rng := h.lan, h.lan.rng
+	n, rng := h.lan, h.lan.Rand()
 	switch kind {
 	case 9:
 		n.SetLoss([]float64{0.1, 0.5, 1}[rng.IntN(3)])
@@ -71,7 +71,7 @@ func (h *History) faultOfMedium(kind int, host *Host, link int, later time.Durat
 }
 
 func (h *History) faultOfHost(kind int, host *Host, link int, later time.Duration) {
-	n, rng := h.lan, h.lan.rng
+	n, rng := h.lan, h.lan.Rand()
 	switch kind {
 	case 15, 16:
 		host.LinkDown(link)
@@ -87,7 +87,7 @@ func (h *History) faultOfHost(kind int, host *Host, link int, later time.Duratio
 		h.reload(host)
 		h.reload(n.hosts[rng.IntN(len(n.hosts))])
 	case 22:
-		host.StepWall(n.between(-time.Hour, time.Hour))
+		host.StepWall(n.Between(-time.Hour, time.Hour))
 		switch rng.IntN(3) {
 		case 0:
 			host.ChangeMAC(link)
@@ -98,8 +98,9 @@ func (h *History) faultOfHost(kind int, host *Host, link int, later time.Duratio
 		}
 	case 23:
 		h.broken = true
-		host.BreakSockets(rng.IntN(2) == 0)
-		host.BreakMACs(!host.broken)
+		sockets := rng.IntN(2) == 0
+		host.BreakSockets(sockets)
+		host.BreakMACs(!sockets)
 		host.Vanish(link)
 		n.After(h.unit, func() { host.Appear(link) })
 		n.After(later, func() { host.BreakSockets(false); host.BreakMACs(false) })

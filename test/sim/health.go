@@ -1,8 +1,6 @@
 package sim
 
 import (
-	"time"
-
 	"github.com/backbeat-ha/backbeat/checks"
 	"github.com/backbeat-ha/backbeat/daemon"
 	"github.com/backbeat-ha/backbeat/vrrp"
@@ -31,24 +29,8 @@ func checkOf(routers []daemon.RouterConfig) []checks.Spec {
 
 // Ail decides what the host's check finds from now on.
 func (h *Host) Ail(o checks.Outcome) {
-	h.lan.fault("%s: its check is %s", h.Name, o)
+	h.lan.Fault("%s: its check is %s", h.Name, o)
 	h.finds = o
-}
-
-// Probe makes one run of the check.
-func (p *process) Probe(job checks.Job) {
-	d := p.lan().between(0, job.Timeout/2)
-	p.lan().After(d, func() { p.probed(job, d) })
-}
-
-func (p *process) probed(job checks.Job, d time.Duration) {
-	switch {
-	case p.dead:
-	case p.host.stalled():
-		p.lan().queue.push(p.host.resumeAt, func() { p.probed(job, d) })
-	default:
-		p.post(checks.Done{Check: job.Check, Run: job.Run, Result: checks.Result{Outcome: p.host.finds, Took: d}})
-	}
 }
 
 // effective is what a router's priority comes to, after a rest, on a host: in a
@@ -61,8 +43,8 @@ func (h *Host) effective(c *daemon.RouterConfig) checks.Assessment {
 	}
 	var list []checks.Contribution
 	var seen []checks.Dependency
-	for i := range h.proc.cfg.Routers {
-		m := &h.proc.cfg.Routers[i]
+	for i := range h.Process.Config.Routers {
+		m := &h.Process.Config.Routers[i]
 		if m != c && m.Name != c.Name && (c.Group == "" || m.Group != c.Group) {
 			continue
 		}

@@ -27,7 +27,7 @@ func (h *History) Run() error {
 	for _, host := range h.lan.hosts {
 		h.boot(host)
 	}
-	rounds := 1 + h.lan.rng.IntN(2)
+	rounds := 1 + h.lan.Rand().IntN(2)
 	for range rounds {
 		if err := h.chaos(); err != nil {
 			return err
@@ -45,7 +45,7 @@ var paces = []time.Duration{10 * time.Millisecond, 20 * time.Millisecond, 50 * t
 // four virtual routers on one or two links. Nothing happens before Run.
 func NewHistory(seed uint64, transcript bool) *History {
 	// The options come from a generator of their own, the LAN's begins after them.
-	draw := New(Options{Seed: seed ^ 0xa5a5a5a5}).rng
+	draw := New(Options{Seed: seed ^ 0xa5a5a5a5}).Rand()
 	unit := paces[draw.IntN(len(paces))]
 	o := Options{Seed: seed, Hosts: 2 + draw.IntN(4), Links: 1 + draw.IntN(2), Reversed: draw.IntN(3) == 0, OddClocks: draw.IntN(4) > 0, Transcript: transcript, Adverts: transcript,
 		MinDelay: 20 * time.Microsecond, KernelDelay: unit / 4, HookDelay: unit * time.Duration(draw.IntN(4)), HookFailures: 0.2}
@@ -63,14 +63,14 @@ func NewHistory(seed uint64, transcript bool) *History {
 // chaos plans faults over some time and lives through it.
 func (h *History) chaos() error {
 	span := 25 * h.unit
-	for range 2 + h.lan.rng.IntN(10) {
-		h.lan.After(h.lan.between(0, span), h.fault)
+	for range 2 + h.lan.Rand().IntN(10) {
+		h.lan.After(h.lan.Between(0, span), h.fault)
 	}
 	return h.lan.Run(span)
 }
 
 func (h *History) reboot(host *Host) {
-	if host.proc == nil {
+	if host.Process == nil {
 		h.boot(host)
 	}
 }
@@ -82,10 +82,10 @@ func (h *History) rest() error {
 	if err := n.Run(12 * h.unit); err != nil { // what was planned for later
 		return err
 	}
-	link := n.rng.IntN(n.opt.Links)
-	islands := slices.Clone(n.island[link])
+	link := n.Rand().IntN(n.opt.Links)
+	islands := slices.Clone(n.Islands(link))
 	n.Heal()
-	if n.rng.IntN(3) == 0 {
+	if n.Rand().IntN(3) == 0 {
 		n.Partition(link, islands...)
 	}
 	for _, host := range n.hosts {
@@ -94,11 +94,11 @@ func (h *History) rest() error {
 		if host.finds == checks.NotRun {
 			host.Ail(checks.Passed)
 		}
-		for l := range host.nics {
+		for l := range host.NICs() {
 			host.Appear(l)
 			host.LinkUp(l)
 		}
-		if n.rng.IntN(3) > 0 {
+		if n.Rand().IntN(3) > 0 {
 			h.reboot(host)
 		}
 	}
@@ -120,15 +120,15 @@ func (h *History) rest() error {
 		return err
 	}
 	if after := n.transitions(); after != before {
-		n.violate("one active", "%d transitions at rest", after-before)
+		n.Violate("one active", "%d transitions at rest", after-before)
 	}
 	return n.CheckRest()
 }
 
 func (n *LAN) transitions() (sum int) {
 	for _, h := range n.hosts {
-		if h.proc != nil {
-			sum += h.proc.count.transitions
+		if h.Process != nil {
+			sum += h.life().count.transitions
 		}
 	}
 	return sum

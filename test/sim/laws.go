@@ -4,10 +4,12 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/backbeat-ha/backbeat/actions"
 	"github.com/backbeat-ha/backbeat/daemon"
+	"github.com/backbeat-ha/backbeat/daemon/simlan"
 	"github.com/backbeat-ha/backbeat/vrrp"
 )
 
@@ -28,15 +30,15 @@ func (o *observer) judge() {
 		o.count()
 		o.cover()
 	}
-	if len(o.rivals) > 0 && o.lan.calm() {
+	if len(o.rivals) > 0 && o.lan.Calm() {
 		for r, since := range o.rivals {
-			if d := o.lan.now - max(since, o.calmSince); d > o.window(r.key) {
-				o.lan.violate("two actives", "%s has two Actives on island %d for %v, more than %v", r.key, r.island, d, o.window(r.key))
+			if d := o.lan.Now() - max(since, o.calmSince); d > o.window(r.key) {
+				o.lan.Violate("two actives", "%s has two Actives on island %d for %v, more than %v", r.key, r.island, d, o.window(r.key))
 			}
 		}
 	}
-	if o.lan.now >= o.audited+auditEvery {
-		o.audited = o.lan.now
+	if o.lan.Now() >= o.audited+auditEvery {
+		o.audited = o.lan.Now()
 		o.audit()
 	}
 }
@@ -44,19 +46,19 @@ func (o *observer) judge() {
 // window is how long two Actives may last in a calm LAN (see the package comment).
 func (o *observer) window(k key) time.Duration {
 	n := o.lan
-	return 2*o.longest[k] + 2*(n.opt.MaxDelay+n.opt.WakeDelay+gridSlack) + yieldSlack
+	return 2*o.longest[k] + 2*(n.Opt.MaxDelay+n.opt.WakeDelay+gridSlack) + yieldSlack
 }
 
 // count finds out where there are several Actives now.
 func (o *observer) count() {
 	n := map[rivalry]int{}
 	for _, h := range o.lan.hosts {
-		if h.proc == nil || h.stalled() {
+		if h.Process == nil || h.Stalled() {
 			continue
 		}
-		for _, s := range h.proc.seen {
-			if s.state == active && h.nics[s.key.link].wired() {
-				n[rivalry{s.key, o.lan.island[s.key.link][h.ID]}]++
+		for _, s := range h.life().seen {
+			if s.state == active && h.NICs()[s.key.link].Wired() {
+				n[rivalry{s.key, o.lan.Island(s.key.link, h.Host)}]++
 			}
 		}
 	}
@@ -67,19 +69,19 @@ func (o *observer) count() {
 	}
 	for r, count := range n {
 		if _, known := o.rivals[r]; count > 1 && !known {
-			o.rivals[r] = o.lan.now
+			o.rivals[r] = o.lan.Now()
 		}
 	}
 }
 
 func (o *observer) cover() {
 	for a, c := range o.covered {
-		bare := !slices.ContainsFunc(o.lan.hosts, func(h *Host) bool { return h.holds(a.Addr()) })
+		bare := !slices.ContainsFunc(o.lan.hosts, func(h *Host) bool { return h.Holds(a.Addr()) })
 		switch {
 		case bare && !c.bare:
-			c.since = o.lan.now
+			c.since = o.lan.Now()
 		case !bare && c.bare:
-			c.longest = max(c.longest, o.lan.now-c.since)
+			c.longest = max(c.longest, o.lan.Now()-c.since)
 		}
 		c.bare = bare
 	}
@@ -88,13 +90,13 @@ func (o *observer) cover() {
 // audit looks for Actives that should have spoken, and for sync groups of two minds.
 func (o *observer) audit() {
 	for _, h := range o.lan.hosts {
-		if h.proc == nil || h.stalled() {
+		if h.Process == nil || h.Stalled() {
 			continue
 		}
-		o.discord(h.proc)
-		for name, s := range h.proc.seen {
-			if s.state == active && !s.farewell && s.spoke > h.resumed && o.lan.now-s.spoke > o.longestGap(s.interval) {
-				o.lan.violate("adverts", "%s %s is Active and silent for %v", h.Name, name, o.lan.now-s.spoke)
+		o.discord(h.life())
+		for name, s := range h.life().seen {
+			if s.state == active && !s.farewell && s.spoke > h.Resumed && o.lan.Now()-s.spoke > o.longestGap(s.interval) {
+				o.lan.Violate("adverts", "%s %s is Active and silent for %v", h.Name, name, o.lan.Now()-s.spoke)
 			}
 		}
 	}
@@ -103,8 +105,8 @@ func (o *observer) audit() {
 // discord: the members of a sync group are Active together or not at all, but
 // for the time in which one that was told by the others says goodbye and waits
 // for its successor, and that in which a member settles or waits for its lost link.
-func (o *observer) discord(p *process) {
-	for _, g := range p.cfg.Groups {
+func (o *observer) discord(p *life) {
+	for _, g := range p.Config.Groups {
 		actives := 0
 		var bound, settle time.Duration
 		for _, name := range g.Members {
@@ -124,11 +126,11 @@ func (o *observer) discord(p *process) {
 		}
 		since, known := p.mixed[g.Name]
 		if !known {
-			since = o.lan.now
+			since = o.lan.Now()
 			p.mixed[g.Name] = since
 		}
-		if d := o.lan.now - max(since, p.host.resumed, p.reloaded); d > bound {
-			o.lan.violate("groups", "%s: of sync group %s %d members of %d are Active for %v, more than %v", p.host.Name, g.Name, actives, len(g.Members), d, bound)
+		if d := o.lan.Now() - max(since, p.Host.Resumed, p.reloaded); d > bound {
+			o.lan.Violate("groups", "%s: of sync group %s %d members of %d are Active for %v, more than %v", p.Host.Name, g.Name, actives, len(g.Members), d, bound)
 		}
 	}
 }
@@ -138,14 +140,14 @@ func (o *observer) longestGap(interval time.Duration) time.Duration {
 }
 
 // transition judges a journal record; follow-ups repeat one that is known.
-func (o *observer) transition(p *process, t daemon.Transition) {
+func (o *observer) transition(p *life, t daemon.Transition) {
 	if t.Seq <= p.lastSeq {
 		return // a follow-up; a hook can end after its router has left
 	}
 	p.lastSeq = t.Seq
 	s := p.seen[t.Router]
 	bad := func(what string) {
-		o.lan.violate("journal", "%s %s term %d, %s -> %s (%s): %s", p.host.Name, t.Router, t.Term, t.From, t.To, t.Cause, what)
+		o.lan.Violate("journal", "%s %s term %d, %s -> %s (%s): %s", p.Host.Name, t.Router, t.Term, t.From, t.To, t.Cause, what)
 	}
 	if s == nil || t.Term == 1 { // a new router, perhaps of an old name
 		if s != nil && s.state != initialize {
@@ -172,9 +174,9 @@ func (o *observer) transition(p *process, t daemon.Transition) {
 		bad("stepped down for a worse one")
 	}
 	if t.From == active {
-		o.lan.note(p.host, "(%s) sent %d adverts", t.Router, s.adverts)
+		o.lan.Note(p.Host, "(%s) sent %d adverts", t.Router, s.adverts)
 	}
-	s.state, s.term, s.since = t.To, t.Term, o.lan.now
+	s.state, s.term, s.since = t.To, t.Term, o.lan.Now()
 	s.farewell, s.said, s.adverts = false, false, 0
 	if t.To == active {
 		i := slices.IndexFunc(p.pending, func(x promise) bool { return x.key == s.key })
@@ -185,7 +187,7 @@ func (o *observer) transition(p *process, t daemon.Transition) {
 		if p.unread(s.key) {
 			bad("became Active with an unread advert of another")
 		}
-		s.spoke, s.said, s.adverts, s.interval = o.lan.now, true, 1, p.pending[i].interval
+		s.spoke, s.said, s.adverts, s.interval = o.lan.Now(), true, 1, p.pending[i].interval
 		p.pending = slices.Delete(p.pending, i, i+1)
 	}
 	p.count.transitions++
@@ -194,7 +196,7 @@ func (o *observer) transition(p *process, t daemon.Transition) {
 
 // better reports whether the peer a router stepped down for is better than it:
 // farewells and goodbyes of losers must not.
-func (o *observer) better(p *process, k key, t *daemon.Transition) bool {
+func (o *observer) better(p *life, k key, t *daemon.Transition) bool {
 	peer, err := netip.ParseAddr(t.Evidence.Peer)
 	if err != nil || t.Evidence.PeerPriority == nil {
 		return false
@@ -202,28 +204,28 @@ func (o *observer) better(p *process, k key, t *daemon.Transition) bool {
 	if theirs := *t.Evidence.PeerPriority; theirs != t.Evidence.Priority {
 		return theirs > t.Evidence.Priority
 	}
-	return slices.ContainsFunc(p.host.nics[k.link].own, func(a netip.Prefix) bool {
+	return slices.ContainsFunc(p.Host.NICs()[k.link].Own, func(a netip.Prefix) bool {
 		return vrrp.FamilyOf(a.Addr()) == vrrp.FamilyOf(peer) && a.Addr().Compare(peer) < 0
 	})
 }
 
 // unread reports whether an advert of a living Active waits in the socket:
 // packets are drained before deadlines are judged.
-func (p *process) unread(k key) bool {
+func (p *life) unread(k key) bool {
 	header := 20
 	if k.family == vrrp.IPv6 {
 		header = 40
 	}
-	return slices.ContainsFunc(p.rx, func(x packet) bool {
-		return x.link == p.host.nics[k.link].index && x.family == k.family && x.data[header+1] == k.vrid && x.data[header+2] != vrrp.PriorityStop
+	return slices.ContainsFunc(p.Unread, func(x simlan.Packet) bool {
+		return x.Link == p.Host.NICs()[k.link].Index && x.Family == k.family && x.Data[header+1] == k.vrid && x.Data[header+2] != vrrp.PriorityStop
 	})
 }
 
 // turned looks at a process after each of its turns: what it wants is what its
 // states say.
-func (o *observer) turned(p *process) {
+func (o *observer) turned(p *life) {
 	if len(p.pending) > 0 {
-		o.lan.violate("adverts", "%s advertises vrid %d without being Active", p.host.Name, p.pending[0].key.vrid)
+		o.lan.Violate("adverts", "%s advertises vrid %d without being Active", p.Host.Name, p.pending[0].key.vrid)
 	}
 	if !p.changed {
 		return
@@ -231,99 +233,99 @@ func (o *observer) turned(p *process) {
 	p.changed = false
 	for k, s := range p.speaks {
 		if w := p.holds[k]; (w != nil) != (s.state == active) {
-			o.lan.violate("addresses", "%s: %s is %s but wants addresses: %t", p.host.Name, k, s.state, w != nil)
+			o.lan.Violate("addresses", "%s: %s is %s but wants addresses: %t", p.Host.Name, k, s.state, w != nil)
 		}
 	}
 	for r, k := range p.advertised {
 		if p.stateOf(k) != active {
-			o.lan.violate("addresses", "%s sends Router Advertisements as router %d for %s and is not Active", p.host.Name, r, k)
+			o.lan.Violate("addresses", "%s sends Router Advertisements as router %d for %s and is not Active", p.Host.Name, r, k)
 		}
 	}
 }
 
 // wanted judges a wish as it is made.
-func (o *observer) wanted(p *process, k *wish) {
-	before := p.wishes[k.Router]
+func (o *observer) wanted(p *life, k *simlan.Wish) {
+	before := p.Wishes[k.Router]
 	if before != nil && !k.Final && k.Term <= before.Term {
-		o.lan.violate("addresses", "%s router %d: term %d after %d", p.host.Name, k.Router, k.Term, before.Term)
+		o.lan.Violate("addresses", "%s router %d: term %d after %d", p.Host.Name, k.Router, k.Term, before.Term)
 	}
 	if before != nil && before.Active {
-		delete(p.holds, before.key())
+		delete(p.holds, wished(before))
 	}
 	if !k.Active && len(k.Addresses)+len(k.Routes)+len(k.Rules) > 0 {
-		o.lan.violate("addresses", "%s router %d wants %v and is not Active", p.host.Name, k.Router, k.Addresses)
+		o.lan.Violate("addresses", "%s router %d wants %v and is not Active", p.Host.Name, k.Router, k.Addresses)
 	}
 	if k.Active {
-		p.holds[k.key()] = k
+		p.holds[wished(k)] = k
 		o.wantedMAC(p, k)
 	}
 	p.changed = true
 }
 
 // wantedMAC: the wish names the macvlan it should.
-func (o *observer) wantedMAC(p *process, k *wish) {
-	c := p.configs[k.key()]
+func (o *observer) wantedMAC(p *life, k *simlan.Wish) {
+	c := p.configs[wished(k)]
 	if c == nil || c.VirtualMAC != (k.VirtualMAC != nil) {
-		o.lan.violate("virtual MAC", "%s: %s wants the macvlan %v", p.host.Name, k.key(), k.VirtualMAC)
-	} else if v := k.VirtualMAC; v != nil && v.MAC != vrrp.VirtualMAC(k.key().family, k.key().vrid) {
-		o.lan.violate("virtual MAC", "%s: %s wants %x", p.host.Name, k.key(), v.MAC)
+		o.lan.Violate("virtual MAC", "%s: %s wants the macvlan %v", p.Host.Name, wished(k), k.VirtualMAC)
+	} else if v := k.VirtualMAC; v != nil && v.MAC != vrrp.VirtualMAC(wished(k).family, wished(k).vrid) {
+		o.lan.Violate("virtual MAC", "%s: %s wants %x", p.Host.Name, wished(k), v.MAC)
 	}
 }
 
 // announced: nobody is told where an address is before it is there, after it
 // has gone, or with another MAC than the one it is at.
-func (o *observer) announced(p *process, a *actions.Announcement, begins bool) {
-	w := p.wishes[a.Router]
+func (o *observer) announced(p *life, a *actions.Announcement, begins bool) {
+	w := p.Wishes[a.Router]
 	// A schedule that runs goes on while the wish changes, which takes nothing away.
-	if w == nil || !w.Active || begins && (!w.applied || w.Term != a.Term) {
-		o.lan.violate("addresses", "%s announces %v, which are not there", p.host.Name, a.Targets)
+	if w == nil || !w.Active || begins && (!w.Applied || w.Term != a.Term) {
+		o.lan.Violate("addresses", "%s announces %v, which are not there", p.Host.Name, a.Targets)
 		return
 	}
-	k := w.key()
+	k := wished(w)
 	s := p.router(k)
 	if s == nil || s.state != active {
-		o.lan.violate("virtual MAC", "%s announces %v and is not Active", p.host.Name, a.Targets)
+		o.lan.Violate("virtual MAC", "%s announces %v and is not Active", p.Host.Name, a.Targets)
 		return
 	}
 	for _, to := range a.Targets {
-		at := p.host.nic(to.Link)
+		at := p.Host.NIC(to.Link)
 		if at == nil {
 			continue // gone, and the loop has yet to hear of it
 		}
-		want := at.hardware()
+		want := at.Hardware()
 		if w.VirtualMAC != nil && to.Link == w.VirtualMAC.Parent {
 			want = w.VirtualMAC.MAC
 		}
-		if to.MAC != want && w.applied && w.Term == a.Term && o.lan.now > at.upset+2*noticeDelay+2*o.lan.opt.WakeDelay && p.host.resumed+noticeDelay < o.lan.now {
-			o.lan.violate("virtual MAC", "%s announces %v with %x, want %x", p.host.Name, to.Addresses, to.MAC, want)
+		if to.MAC != want && w.Applied && w.Term == a.Term && o.lan.Now() > at.Upset+2*simlan.NoticeDelay+2*o.lan.opt.WakeDelay && p.Host.Resumed+simlan.NoticeDelay < o.lan.Now() {
+			o.lan.Violate("virtual MAC", "%s announces %v with %x, want %x", p.Host.Name, to.Addresses, to.MAC, want)
 		}
 	}
 	if !a.Once {
 		return
 	}
 	// Not because the link itself asked for it, which may be heard of late.
-	calm := max(p.host.nics[k.link].upset, p.host.resumed) + 2*noticeDelay + 2*o.lan.opt.WakeDelay
-	if d := o.lan.now - s.repeated; s.repeated > s.since && o.lan.now > calm && d < time.Second {
-		o.lan.violate("addresses", "%s repeats its announcement after %v", p.host.Name, d)
+	calm := max(p.Host.NICs()[k.link].Upset, p.Host.Resumed) + 2*simlan.NoticeDelay + 2*o.lan.opt.WakeDelay
+	if d := o.lan.Now() - s.repeated; s.repeated > s.since && o.lan.Now() > calm && d < time.Second {
+		o.lan.Violate("addresses", "%s repeats its announcement after %v", p.Host.Name, d)
 	}
-	s.repeated = o.lan.now
+	s.repeated = o.lan.Now()
 }
 
 // advertises: Router Advertisements come from a virtual address that is there.
-func (o *observer) advertises(p *process, a *actions.RouterAdvert) key {
-	w := p.wishes[a.Router]
-	if w == nil || !w.applied || !w.Active || w.Term != a.Term || w.key().family != vrrp.IPv6 {
-		o.lan.violate("addresses", "%s sends Router Advertisements from %s, which is not there", p.host.Name, a.Source)
+func (o *observer) advertises(p *life, a *actions.RouterAdvert) key {
+	w := p.Wishes[a.Router]
+	if w == nil || !w.Applied || !w.Active || w.Term != a.Term || wished(w).family != vrrp.IPv6 {
+		o.lan.Violate("addresses", "%s sends Router Advertisements from %s, which is not there", p.Host.Name, a.Source)
 		return key{}
 	}
-	return w.key()
+	return wished(w)
 }
 
 // hook judges the order in which hooks are told.
-func (o *observer) hook(p *process, job actions.HookJob) {
-	s := p.seen[variable(job, "BACKBEAT_ROUTER")]
+func (o *observer) hook(p *life, job actions.HookJob) {
+	s := p.seen[simlan.Variable(job, "BACKBEAT_ROUTER")]
 	if s == nil || termOf(job) == 0 {
-		o.lan.violate("hooks", "%s runs a hook for an unknown router: %v", p.host.Name, job.Env)
+		o.lan.Violate("hooks", "%s runs a hook for an unknown router: %v", p.Host.Name, job.Env)
 		return
 	}
 	if job.Router < s.hookRouter {
@@ -331,7 +333,16 @@ func (o *observer) hook(p *process, job actions.HookJob) {
 	}
 	// Histories name their hooks in the order of the alphabet.
 	if term := termOf(job); job.Router == s.hookRouter && (term < s.hookTerm || term == s.hookTerm && job.Spec.Name <= s.hookName) {
-		o.lan.violate("hooks", "%s tells %s of term %d after %s of term %d", p.host.Name, job.Spec.Name, term, s.hookName, s.hookTerm)
+		o.lan.Violate("hooks", "%s tells %s of term %d after %s of term %d", p.Host.Name, job.Spec.Name, term, s.hookName, s.hookTerm)
 	}
 	s.hookRouter, s.hookTerm, s.hookName = job.Router, termOf(job), job.Spec.Name
+}
+
+// termOf is the term that a hook is told of.
+func termOf(job actions.HookJob) uint64 {
+	n, err := strconv.ParseUint(simlan.Variable(job, "BACKBEAT_TERM"), 10, 64)
+	if err != nil {
+		return 0
+	}
+	return n
 }

@@ -78,11 +78,11 @@ func (o *observer) init(n *LAN) {
 
 // disturb begins the calm anew.
 func (o *observer) disturb() {
-	o.calmSince, o.dirty = o.lan.now, true
+	o.calmSince, o.dirty = o.lan.Now(), true
 	for _, h := range o.lan.hosts {
-		if h.proc != nil {
-			for i := range h.proc.cfg.Routers {
-				c := &h.proc.cfg.Routers[i]
+		if h.Process != nil {
+			for i := range h.Process.Config.Routers {
+				c := &h.Process.Config.Routers[i]
 				k := keyOf(c)
 				o.longest[k] = max(o.longest[k], c.Spec.Interval)
 			}
@@ -93,9 +93,9 @@ func (o *observer) disturb() {
 func keyOf(c *daemon.RouterConfig) key { return key{linkOf(c.Interface), c.Spec.Family, c.Spec.VRID} }
 
 // configOf returns what a process is configured to do for a virtual router.
-func (p *process) configOf(k key) *daemon.RouterConfig {
-	for i := range p.cfg.Routers {
-		if c := &p.cfg.Routers[i]; keyOf(c) == k {
+func (p *life) configOf(k key) *daemon.RouterConfig {
+	for i := range p.Config.Routers {
+		if c := &p.Config.Routers[i]; keyOf(c) == k {
 			return c
 		}
 	}
@@ -104,10 +104,10 @@ func (p *process) configOf(k key) *daemon.RouterConfig {
 
 // router returns what is known of the router of a process that speaks for k,
 // or spoke last.
-func (p *process) router(k key) *seen { return p.speaks[k] }
+func (p *life) router(k key) *seen { return p.speaks[k] }
 
 // stateOf is a process's state for a virtual router.
-func (p *process) stateOf(k key) string {
+func (p *life) stateOf(k key) string {
 	if s := p.router(k); s != nil {
 		return s.state
 	}
@@ -121,7 +121,7 @@ func (n *LAN) Cover(a netip.Prefix) { n.watch.covered[a] = &coverage{} }
 func (n *LAN) Uncovered(a netip.Prefix) time.Duration {
 	c := n.watch.covered[a]
 	if c.bare {
-		return max(c.longest, n.now-c.since)
+		return max(c.longest, n.Now()-c.since)
 	}
 	return c.longest
 }

@@ -10,28 +10,23 @@ import (
 	"github.com/backbeat-ha/backbeat/vrrp"
 )
 
-// left judges a daemon that has stopped. Its last wishes are still carried out.
-func (o *observer) left(p *process) {
-	for _, w := range p.wishes {
-		if !w.Active {
-			p.host.removeUnwanted(&wish{Wanted: actions.Wanted{Router: w.Router}})
-		}
-	}
-	for _, n := range p.host.nics {
-		for _, a := range n.kernel {
-			if a.router != 0 {
-				o.lan.violate("addresses", "%s has stopped and left %s behind", p.host.Name, a.prefix)
+// left judges a daemon that has stopped.
+func (o *observer) left(p *life) {
+	for _, n := range p.Host.NICs() {
+		for _, a := range n.Kernel {
+			if a.Router != 0 {
+				o.lan.Violate("addresses", "%s has stopped and left %s behind", p.Host.Name, a.Prefix)
 			}
 		}
-		for _, m := range n.macvlans {
-			if !m.silent {
-				o.lan.violate("virtual MAC", "%s has stopped and %x still speaks", p.host.Name, m.mac)
+		for _, m := range n.MACVLANs {
+			if !m.Silent {
+				o.lan.Violate("virtual MAC", "%s has stopped and %x still speaks", p.Host.Name, m.MAC)
 			}
 		}
 	}
 	for name, s := range p.seen {
 		if s.state != initialize {
-			o.lan.violate("journal", "%s has stopped and %s is still %s", p.host.Name, name, s.state)
+			o.lan.Violate("journal", "%s has stopped and %s is still %s", p.Host.Name, name, s.state)
 		}
 	}
 }
@@ -42,13 +37,13 @@ func (o *observer) left(p *process) {
 func (n *LAN) CheckRest() error {
 	keys := map[key]bool{}
 	for _, h := range n.hosts {
-		if h.proc == nil {
+		if h.Process == nil {
 			continue
 		}
-		n.checkProcess(h.proc)
-		for i := range h.proc.cfg.Routers {
-			keys[keyOf(&h.proc.cfg.Routers[i])] = true
-			n.checkAddresses(h, &h.proc.cfg.Routers[i])
+		n.checkProcess(h.life())
+		for i := range h.Process.Config.Routers {
+			keys[keyOf(&h.Process.Config.Routers[i])] = true
+			n.checkAddresses(h, &h.Process.Config.Routers[i])
 		}
 		n.checkUnits(h)
 	}
@@ -57,7 +52,7 @@ func (n *LAN) CheckRest() error {
 			n.checkIsland(k, island)
 		}
 	}
-	return n.err
+	return n.Err()
 }
 
 // units are the routers of a configuration that are elected together: the
@@ -81,23 +76,23 @@ func units(cfg *daemon.Config) (out [][]*daemon.RouterConfig) {
 // and is not, a host that is at least as good, or must not be preempted, is
 // Active on one of its links.
 func (n *LAN) checkUnits(h *Host) {
-	for _, unit := range units(h.proc.cfg) {
+	for _, unit := range units(h.Process.Config) {
 		able, actives := 0, 0
 		for _, c := range unit {
 			if h.canServe(keyOf(c)) {
 				able++
 			}
-			if h.proc.stateOf(keyOf(c)) == active {
+			if h.life().stateOf(keyOf(c)) == active {
 				actives++
 			}
 		}
 		switch {
 		case actives > 0 && actives < len(unit):
-			n.violate("groups", "%s: of sync group %s %d members are Active", h.Name, unit[0].Group, actives)
+			n.Violate("groups", "%s: of sync group %s %d members are Active", h.Name, unit[0].Group, actives)
 		case actives > 0 && able < len(unit):
-			n.violate("one active", "%s is Active as %s and cannot serve", h.Name, unit[0].Name)
+			n.Violate("one active", "%s is Active as %s and cannot serve", h.Name, unit[0].Name)
 		case able == len(unit) && actives == 0 && !slices.ContainsFunc(unit, func(c *daemon.RouterConfig) bool { return n.outranked(h, c) }):
-			n.violate("one active", "%s could be Active as %s, and nobody it hears has a right to be", h.Name, unit[0].Name)
+			n.Violate("one active", "%s could be Active as %s, and nobody it hears has a right to be", h.Name, unit[0].Name)
 		}
 	}
 }
@@ -106,10 +101,10 @@ func (n *LAN) checkUnits(h *Host) {
 func (n *LAN) outranked(h *Host, c *daemon.RouterConfig) bool {
 	k := keyOf(c)
 	return slices.ContainsFunc(n.hosts, func(x *Host) bool {
-		if x == h || x.proc == nil || x.proc.stateOf(k) != active || !n.together(k.link, h, x) {
+		if x == h || x.Process == nil || x.life().stateOf(k) != active || !n.together(k.link, h, x) {
 			return false
 		}
-		return !mayTake(c, h.effective(c).Priority, x.effective(x.proc.configOf(k)).Priority)
+		return !mayTake(c, h.effective(c).Priority, x.effective(x.life().configOf(k)).Priority)
 	})
 }
 
@@ -117,12 +112,12 @@ func (n *LAN) outranked(h *Host, c *daemon.RouterConfig) bool {
 func (n *LAN) checkIsland(k key, island int) {
 	var actives []*Host
 	for _, h := range n.hosts {
-		if n.island[k.link][h.ID] == island && h.proc != nil && h.proc.stateOf(k) == active {
+		if n.Island(k.link, h.Host) == island && h.Process != nil && h.life().stateOf(k) == active {
 			actives = append(actives, h)
 		}
 	}
 	if len(actives) > 1 {
-		n.violate("one active", "%s on island %d: Actives are %s", k, island, names(actives))
+		n.Violate("one active", "%s on island %d: Actives are %s", k, island, names(actives))
 	}
 }
 
@@ -130,50 +125,50 @@ func (n *LAN) checkIsland(k key, island int) {
 // and its virtual MAC speaks; a Backup's is there and silent.
 func (n *LAN) checkAddresses(h *Host, c *daemon.RouterConfig) {
 	k := keyOf(c)
-	isActive := h.proc.stateOf(k) == active
+	isActive := h.life().stateOf(k) == active
 	for _, a := range c.Addresses {
-		at := h.nics[k.link]
+		at := h.NICs()[k.link]
 		if a.Interface != "" {
-			at = h.nics[linkOf(a.Interface)]
+			at = h.NICs()[linkOf(a.Interface)]
 		}
-		if !c.Owner && at.index != 0 && at.holds(a.Prefix.Addr()) != isActive {
-			n.violate("addresses", "%s is %s and holds %s: %t", h.Name, h.proc.stateOf(k), a.Prefix, !isActive)
+		if !c.Owner && at.Index != 0 && at.Holds(a.Prefix.Addr()) != isActive {
+			n.Violate("addresses", "%s is %s and holds %s: %t", h.Name, h.life().stateOf(k), a.Prefix, !isActive)
 		}
 	}
-	for _, at := range h.nics {
-		for _, a := range at.kernel {
-			if a.router != 0 && keyOfAddress(a.prefix) == k &&
-				!slices.ContainsFunc(c.Addresses, func(x actions.Address) bool { return x.Prefix == a.prefix }) {
-				n.violate("addresses", "%s holds %s, which nobody wants", h.Name, a.prefix)
+	for _, at := range h.NICs() {
+		for _, a := range at.Kernel {
+			if a.Router != 0 && keyOfAddress(a.Prefix) == k &&
+				!slices.ContainsFunc(c.Addresses, func(x actions.Address) bool { return x.Prefix == a.Prefix }) {
+				n.Violate("addresses", "%s holds %s, which nobody wants", h.Name, a.Prefix)
 			}
 		}
 	}
 	n.checkMAC(h, c, isActive)
-	for r, of := range h.proc.advertised {
+	for r, of := range h.life().advertised {
 		if of == k && !isActive {
-			n.violate("addresses", "%s sends Router Advertisements for router %d and is not Active", h.Name, r)
+			n.Violate("addresses", "%s sends Router Advertisements for router %d and is not Active", h.Name, r)
 		}
 	}
 }
 
 func (n *LAN) checkMAC(h *Host, c *daemon.RouterConfig, isActive bool) {
 	k := keyOf(c)
-	at := h.nics[k.link]
+	at := h.NICs()[k.link]
 	found := false
-	for _, m := range at.macvlans {
-		if m.mac != vrrp.VirtualMAC(k.family, k.vrid) {
+	for _, m := range at.MACVLANs {
+		if m.MAC != vrrp.VirtualMAC(k.family, k.vrid) {
 			continue
 		}
 		if found {
-			n.violate("virtual MAC", "%s has two macvlans with %x", h.Name, m.mac)
+			n.Violate("virtual MAC", "%s has two macvlans with %x", h.Name, m.MAC)
 		}
 		found = true
-		if m.silent == isActive {
-			n.violate("virtual MAC", "%s is %s for %s and %x is silent: %t", h.Name, h.proc.stateOf(k), k, m.mac, m.silent)
+		if m.Silent == isActive {
+			n.Violate("virtual MAC", "%s is %s for %s and %x is silent: %t", h.Name, h.life().stateOf(k), k, m.MAC, m.Silent)
 		}
 	}
-	if wanted := c.VirtualMAC && at.wired() && !h.noMACs && h.Running(); found != wanted && (found || wanted) && !h.noMACs && at.wired() {
-		n.violate("virtual MAC", "%s has a macvlan for %s: %t, configured %t", h.Name, k, found, c.VirtualMAC)
+	if wanted := c.VirtualMAC && at.Wired() && !h.NoMACs && h.Running(); found != wanted && (found || wanted) && !h.NoMACs && at.Wired() {
+		n.Violate("virtual MAC", "%s has a macvlan for %s: %t, configured %t", h.Name, k, found, c.VirtualMAC)
 	}
 }
 
@@ -188,7 +183,7 @@ func names(hosts []*Host) (out []string) {
 }
 
 // checkProcess compares what a daemon says with what it has done.
-func (n *LAN) checkProcess(p *process) {
+func (n *LAN) checkProcess(p *life) {
 	for name, s := range p.seen {
 		c := p.configOf(s.key)
 		if c == nil || c.Name != name || len(c.Hooks) == 0 {
@@ -196,25 +191,24 @@ func (n *LAN) checkProcess(p *process) {
 		}
 		last := c.Hooks[len(c.Hooks)-1].Name
 		if wants(c, s.state) && (s.hookTerm != s.term || s.hookName != last) {
-			n.violate("hooks", "%s %s: hook %s was last told of term %d, want %s of term %d (%s)", p.host.Name, name, s.hookName, s.hookTerm, last, s.term, s.state)
+			n.Violate("hooks", "%s %s: hook %s was last told of term %d, want %s of term %d (%s)", p.Host.Name, name, s.hookName, s.hookTerm, last, s.term, s.state)
 		}
 	}
 	// Rate limited lines: one per minute for every router and kind of notice,
 	// and for every drop; the rest is a few for each thing that happened.
-	minutes := int(n.now/time.Minute) + 1
+	minutes := int(n.Now()/time.Minute) + 1
 	limited := minutes * (len(p.seen)*(int(vrrp.NumNotices)+2) + int(vrrp.NumDrops))
 	if most := 20 + limited + 4*p.count.transitions + 2*p.count.failures + 2*p.count.reloads; p.count.lines > most {
-		n.violate("journal", "%s wrote %d lines about %d transitions", p.host.Name, p.count.lines, p.count.transitions)
+		n.Violate("journal", "%s wrote %d lines about %d transitions", p.Host.Name, p.count.lines, p.count.transitions)
 	}
-	if p.stopping || p.host.stalled() {
+	if p.Stopping || p.Host.Stalled() {
 		return
 	}
 	reply := make(chan daemon.StatusPage, 1)
-	p.post(daemon.StatusQuery{Limit: 1000, Reply: reply})
-	p.turn()
+	p.Ask(daemon.StatusQuery{Limit: 1000, Reply: reply})
 	page := <-reply
-	if page.Total != len(p.cfg.Routers) {
-		n.violate("journal", "%s has %d routers, configured are %d", p.host.Name, page.Total, len(p.cfg.Routers))
+	if page.Total != len(p.Config.Routers) {
+		n.Violate("journal", "%s has %d routers, configured are %d", p.Host.Name, page.Total, len(p.Config.Routers))
 	}
 	for _, r := range page.Routers {
 		state := initialize
@@ -222,11 +216,11 @@ func (n *LAN) checkProcess(p *process) {
 			state = s.state
 		}
 		if r.State != state {
-			n.violate("journal", "%s %s: status says %s, history %s", p.host.Name, r.Name, r.State, state)
+			n.Violate("journal", "%s %s: status says %s, history %s", p.Host.Name, r.Name, r.State, state)
 		}
 		for _, a := range r.Addresses {
 			if a.Wanted != (state == active) {
-				n.violate("addresses", "%s %s is %s, and status says wanted=%t of %s", p.host.Name, r.Name, state, a.Wanted, a.Address)
+				n.Violate("addresses", "%s %s is %s, and status says wanted=%t of %s", p.Host.Name, r.Name, state, a.Wanted, a.Address)
 			}
 		}
 	}

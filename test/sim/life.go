@@ -1,0 +1,102 @@
+package sim
+
+import (
+	"strings"
+	"time"
+
+	"github.com/backbeat-ha/backbeat/actions"
+	"github.com/backbeat-ha/backbeat/daemon"
+	"github.com/backbeat-ha/backbeat/daemon/simlan"
+	"github.com/backbeat-ha/backbeat/vrrp"
+)
+
+// life is what the observer has seen of one life of the daemon. It is the
+// process's witness, and passes on what is to be judged.
+type life struct {
+	simlan.Blind
+	*simlan.Process
+	o *observer
+
+	begun      bool                         // it has a configuration
+	leaving    bool                         // it has said that it leaves
+	advertised map[actions.RouterID]key     // Router Advertisements under way
+	seen       map[string]*seen             // by router name
+	speaks     map[key]*seen                // the same by virtual router: the name that had a transition last
+	holds      map[key]*simlan.Wish         // wishes for addresses in force
+	changed    bool                         // states or wishes since the last look
+	keys       map[string]key               // of every router name there ever was; a name keeps its VRID
+	grouped    map[key]bool                 // was ever in a sync group: its goodbye can be taken back
+	configs    map[key]*daemon.RouterConfig // the last of every virtual router there ever was
+	reloaded   time.Duration
+	mixed      map[string]time.Duration // since when the members of a group have not been of one mind
+	lastSeq    uint64                   // of the journal's records
+	pending    []promise                // adverts sent on the way to Active
+	count      struct{ lines, transitions, failures, reloads int }
+}
+
+func (n *LAN) born(p *simlan.Process) simlan.Witness {
+	return &life{Process: p, o: &n.watch, advertised: map[actions.RouterID]key{},
+		seen: map[string]*seen{}, speaks: map[key]*seen{}, holds: map[key]*simlan.Wish{}, keys: map[string]key{},
+		grouped: map[key]bool{}, configs: map[key]*daemon.RouterConfig{}, mixed: map[string]time.Duration{}}
+}
+
+// Configured learns a configuration.
+func (p *life) Configured(cfg *daemon.Config) {
+	if p.begun {
+		p.reloaded = p.o.lan.Now()
+		p.count.reloads++
+	}
+	p.begun = true
+	for i := range cfg.Routers {
+		k := keyOf(&cfg.Routers[i])
+		p.keys[cfg.Routers[i].Name], p.configs[k] = k, &cfg.Routers[i]
+		p.grouped[k] = p.grouped[k] || cfg.Routers[i].Group != ""
+	}
+}
+
+// Sent judges an advert.
+func (p *life) Sent(path *vrrp.Path, message []byte) { p.o.sent(p, path, message) }
+
+// Turned judges what a turn has left.
+func (p *life) Turned() {
+	if p.Waiting() > 1000 {
+		p.o.lan.Violate("turns", "%s has a thousand unread inputs", p.Host.Name)
+	}
+	p.o.turned(p)
+}
+
+// Left judges what is left when the daemon has stopped.
+func (p *life) Left() { p.o.left(p) }
+
+// Wanted judges a wish.
+func (p *life) Wanted(w *simlan.Wish) { p.o.wanted(p, w) }
+
+// Applied makes the observer look again at who has what.
+func (p *life) Applied(*simlan.Wish) { p.o.dirty = true }
+
+// Missed counts what the kernel has refused.
+func (p *life) Missed(*simlan.Wish) { p.count.failures++ }
+
+// Announced judges what neighbours are told.
+func (p *life) Announced(a *actions.Announcement, begins bool) { p.o.announced(p, a, begins) }
+
+// Advertised judges Router Advertisements.
+func (p *life) Advertised(a *actions.RouterAdvert) { p.advertised[a.Router] = p.o.advertises(p, a) }
+
+// Withdrawn forgets them.
+func (p *life) Withdrawn(r actions.RouterID) { delete(p.advertised, r) }
+
+// Hooked judges the order of hooks.
+func (p *life) Hooked(job actions.HookJob) { p.o.hook(p, job) }
+
+// HookFailed counts.
+func (p *life) HookFailed(actions.HookJob) { p.count.failures++ }
+
+// Logged counts the lines for people.
+func (p *life) Logged(l daemon.Line) {
+	p.count.lines++
+	p.leaving = p.leaving || strings.HasPrefix(l.Text, "stopping: ")
+}
+
+// Transition judges a record.
+func (p *life) Transition(t daemon.Transition) { p.o.transition(p, t) }
