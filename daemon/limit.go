@@ -84,6 +84,14 @@ func (l *Loop) refusedDetail(r *router, d vrrp.Drop) string {
 	}
 }
 
+// joined puts what is known together in one sentence.
+func joined(a, b string) string {
+	if a == "" {
+		return b
+	}
+	return a + "; " + b
+}
+
 func listensFor(s *vrrp.Spec) string {
 	if s.Unicast() {
 		return "its peers"

@@ -251,8 +251,9 @@ func (l *Loop) refuse(k *link, r *router, d vrrp.Drop) {
 	k.drops[d]++
 	who, seen := k.name, k.refused
 	now := l.ports.Clock.Now()
+	foreign := false
 	if r != nil {
-		r.fsm.Refuse(&l.datagram, d, now)
+		foreign = r.fsm.Refuse(&l.datagram, d, now)
 		if r.refused == nil {
 			r.refused = map[vrrp.Drop]*sighting{}
 		}
@@ -276,6 +277,9 @@ func (l *Loop) refuse(k *link, r *router, d vrrp.Drop) {
 	}
 	if n, ok := s.limit.allow(now); ok {
 		s.detail = l.refusedDetail(r, d)
+		if foreign {
+			s.detail = joined(s.detail, "none of its addresses is ours: another group on this VRID"+r.freeVRID())
+		}
 		l.log(level, fmt.Sprintf("(%s) packet from %s dropped: %s%s", who, l.datagram.Src, s.refused(d), heldBack(n)),
 			slog.String("drop", d.String()), slog.String("interface", k.name))
 	}

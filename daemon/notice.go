@@ -57,14 +57,8 @@ func noticeText(r *router, n *vrrp.Notice) (slog.Level, string) {
 	case vrrp.NoticeKept:
 		return slog.LevelInfo, fmt.Sprintf("nobody better is there; going on as Active with priority %d", n.PeerPriority)
 	case vrrp.NoticeForeignGroup:
-		free := ""
-		if r.link != nil {
-			if v := r.link.freeVRID(r.cfg.Spec.Family, r.cfg.Spec.VRID); v != 0 {
-				free = fmt.Sprintf("; VRID %d is free as far as has been heard", v)
-			}
-		}
 		return slog.LevelError, fmt.Sprintf("%s uses our VRID %d for other addresses, none of which is ours: two groups on one VRID cannot work, one of them needs another%s",
-			peer, r.cfg.Spec.VRID, free)
+			peer, r.cfg.Spec.VRID, r.freeVRID())
 	case vrrp.NoticeClaimed:
 		return slog.LevelWarn, fmt.Sprintf("%s claims our address %s; announced it again", macText(n.MAC), n.Peer)
 	default:
@@ -79,6 +73,16 @@ func (k *link) noteVRID(f vrrp.Family, vrid uint8) {
 		i = 1
 	}
 	k.strangers[i][vrid/64] |= 1 << (vrid % 64)
+}
+
+// freeVRID says which VRID another group could take, if one is free.
+func (r *router) freeVRID() string {
+	if r.link != nil {
+		if v := r.link.freeVRID(r.cfg.Spec.Family, r.cfg.Spec.VRID); v != 0 {
+			return fmt.Sprintf("; VRID %d is free as far as has been heard", v)
+		}
+	}
+	return ""
 }
 
 // freeVRID proposes a VRID after a given one that neither this host nor anybody

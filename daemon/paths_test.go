@@ -247,6 +247,23 @@ func TestForeignGroupIsNamed(t *testing.T) {
 	}
 }
 
+// Also where it is not believed: a keepalived of another group that was left at
+// its default, version 2.
+func TestForeignGroupOfAnotherVersionIsNamed(t *testing.T) {
+	g := newRig(t, web()).up()
+	other := packet(peer4, 52, 200, s, netip.MustParseAddr("172.16.0.1"))
+	other[20] = 0x21
+	g.queue = append(g.queue, vrrp.Packet{Link: eth0, Family: vrrp.IPv4, At: g.now, Data: other})
+	g.turn()
+	r := g.status("web").Routers[0]
+	if len(r.Refused) != 1 || !strings.Contains(r.Refused[0].Text, "none of its addresses is ours") || !strings.Contains(r.Refused[0].Text, "VRID 53 is free") {
+		t.Errorf("refused %+v", r.Refused)
+	}
+	if len(r.Peers) != 1 || !r.Peers[0].ForeignGroup {
+		t.Errorf("peers %+v", r.Peers)
+	}
+}
+
 // The configured source must be there, and nothing else will do.
 func TestConfiguredSource(t *testing.T) {
 	g := newRig(t, web(func(c *daemon.RouterConfig) { c.Source = netip.MustParseAddr("10.0.0.2") })).up()

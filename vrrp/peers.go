@@ -30,7 +30,8 @@ type PeerView struct {
 	// Unicast and TTL are how it came.
 	Unicast bool
 	TTL     uint8
-	// SameAddresses: its last believed list was ours. Foreign: none of them was.
+	// SameAddresses: its last believed list was ours. Foreign: none of those it
+	// sent last, believed or not, is ours.
 	SameAddresses, Foreign bool
 	// Believed and Refused count its packets; Drop is why the last one was
 	// refused, Accepted if it was not.
@@ -72,17 +73,18 @@ func (r *Router) meet(e *Received, same bool) {
 }
 
 // Refuse counts a packet that Validate dropped for this router, and, where it
-// was a sane advertisement from a live router, remembers its sender.
-func (r *Router) Refuse(d *Datagram, why Drop, at time.Duration) {
+// was a sane advertisement from a live router, remembers its sender. It reports
+// whether that is of another group: none of its addresses is ours.
+func (r *Router) Refuse(d *Datagram, why Drop, at time.Duration) (foreign bool) {
 	r.counters.Refuse(why)
 	switch why {
 	case DropTTL, DropModeMismatch, DropVersion, DropPeerSource, DropAuthType, DropAuthMismatch, DropAuthFailure,
 		DropInterval, DropIntervalZero, DropNotLinkLocal, DropAddressList, DropOwner, DropChecksum:
 	default:
-		return // nothing a router of good will would send
+		return false // nothing a router of good will would send
 	}
 	if !d.Src.IsValid() || len(d.Message) < headerSize || d.Src == r.source {
-		return
+		return false
 	}
 	m := d.Message
 	if why == DropOwner && m[2] == PriorityOwner {
@@ -95,7 +97,25 @@ func (r *Router) Refuse(d *Datagram, why Drop, at time.Duration) {
 		p.Auth, p.Interval = m[4], time.Duration(m[5])*time.Second
 	}
 	p.Unicast, p.TTL, p.Drop = !d.Dst.IsMulticast(), d.TTL, why
+	p.Foreign = why != DropChecksum && r.spec.foreign(d)
 	p.Refused++
+	return p.Foreign
+}
+
+// foreign reports whether a message, valid or not, names addresses of which none
+// is ours. A list that is not all there says nothing.
+func (s *Spec) foreign(d *Datagram) bool {
+	count, size, list := int(d.Message[3]), d.Family.AddressSize(), d.Message[headerSize:]
+	if count == 0 || len(list) < count*size {
+		return false
+	}
+	for ; count > 0; count-- {
+		if a, _ := netip.AddrFromSlice(list[:size]); slices.Contains(s.Addresses, a) {
+			return false
+		}
+		list = list[size:]
+	}
+	return true
 }
 
 // Peers returns a copy of what is known of other routers on this VRID, the one

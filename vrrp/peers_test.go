@@ -72,6 +72,33 @@ func TestForeignPeers(t *testing.T) {
 	}
 }
 
+// The same where another version, or whatever else is refused, hides it.
+func TestForeignPeersAreKnownThoughRefused(t *testing.T) {
+	g := started(t, spec4(serving(addrs("10.0.0.253", "10.0.0.252")...)))
+	for _, tt := range []struct {
+		list    []netip.Addr
+		count   byte
+		foreign bool
+	}{
+		{addrs("10.9.9.8", "10.9.9.9"), 2, true},
+		{addrs("10.9.9.8", "10.0.0.252"), 2, false},
+		{addrs("10.9.9.8", "10.9.9.9"), 3, false}, // a list that is not all there says nothing
+		{addrs("10.9.9.8", "10.9.9.9"), 0, false},
+	} {
+		a := vrrp.Advert{Version: vrrp.Version3, VRID: 52, Priority: 150, Interval: s, Addresses: tt.list}
+		d := vrrp.Datagram{Family: vrrp.IPv4, Src: peer4, Dst: vrrp.IPv4.Group(), TTL: 255, VRID: 52}
+		d.Message = a.Append(nil, peer4, d.Dst, vrrp.MessageOnly)
+		d.Message[0], d.Message[3] = 0x21, tt.count
+		if got := g.r.Refuse(&d, vrrp.DropVersion, g.now); got != tt.foreign || g.r.Peers()[0].Foreign != tt.foreign {
+			t.Errorf("%v of %d: foreign %v, peer %+v", tt.list, tt.count, got, g.r.Peers()[0])
+		}
+	}
+	g.recv(peer4, 150, s)
+	if p := g.r.Peers()[0]; p.Foreign {
+		t.Errorf("believed since: %+v", p)
+	}
+}
+
 // Eight are remembered; the one heard longest ago makes room. The one heard last is first.
 func TestPeersAreBounded(t *testing.T) {
 	g := started(t, spec4())

@@ -115,13 +115,16 @@ func (p *statusPrinter) peerLines(r *daemon.RouterStatus) (out []string) {
 		v := &r.Peers[i]
 		s := fmt.Sprintf("%s: VRRPv%d, priority %d, every %s, %s, heard %s", clean(v.Address), v.Version, v.Priority, took(v.Interval),
 			addressCount(v.AddressCount), ago(v.HeardAgo))
+		if v.ForeignGroup {
+			s += ", none of them ours: another group on this VRID"
+		}
 		switch {
 		case v.RefusedAs != "" && v.HeardAgo <= recent:
 			s = p.red(s + "; not believed: " + clean(v.RefusedAs))
 		case v.RefusedAs != "":
 			s = p.dim(s + "; was not believed: " + clean(v.RefusedAs))
 		case v.ForeignGroup:
-			s = p.red(s + ", none of them ours: another group on this VRID")
+			s = p.red(s)
 		case !v.SameAddresses:
 			s = p.yellow(s + ", not the same as ours")
 		}
