@@ -48,6 +48,10 @@ type Ports struct {
 	// Agents may be nil if there are no service groups.
 	Agents  Agents
 	Journal Journal
+	// Orders may be nil: then standing orders end with the process. Ordered are
+	// those of earlier runs.
+	Orders  Orders
+	Ordered []Order
 	// Watch names the interfaces whose actions.LinkChanged are wanted.
 	Watch func(names []string)
 	// Past is the history of earlier runs, oldest first.

@@ -12,6 +12,9 @@ type StatusPage struct {
 	Routers []RouterStatus `json:"virtual_routers"`
 	Links   []LinkStatus   `json:"interfaces"`
 	Checks  []CheckStatus  `json:"checks,omitempty"`
+	// Services are the service groups, Orders the standing orders of operators.
+	Services []ServiceStatus `json:"service_groups,omitempty"`
+	Orders   []Order         `json:"orders,omitempty"`
 }
 
 // LoopStatus is the health of the loop itself.
@@ -42,6 +45,17 @@ type RouterStatus struct {
 	Reason      string    `json:"reason"`
 	Term        uint64    `json:"term"`
 	Yielding    bool      `json:"yielding,omitempty"`
+	// SteppingAside says what the router will do as soon as its service group is down.
+	SteppingAside string `json:"stepping_aside,omitempty"`
+	// Standby and Pinned are the order in force; MovedAway says that an operator
+	// moved it to another host, MovedHere that one moved it here: until the one
+	// that is Active is gone.
+	Standby   string `json:"standby,omitempty"`
+	Pinned    string `json:"pinned,omitempty"`
+	MovedAway bool   `json:"moved_away,omitempty"`
+	MovedHere bool   `json:"moved_here,omitempty"`
+	// ServiceGroup follows this router.
+	ServiceGroup string `json:"service_group,omitempty"`
 
 	Priority          uint8   `json:"priority"`
 	EffectivePriority uint8   `json:"effective_priority"`
