@@ -45,6 +45,14 @@ func lookup(name string) (account, error) {
 	return own(), nil
 }
 
+// lookupFor is lookup, in which an empty name may be the daemon's own account.
+func lookupFor(name string, itself bool) (account, error) {
+	if name == "" && itself {
+		return own(), nil
+	}
+	return lookup(name)
+}
+
 func newAccount(u *user.User) (account, error) {
 	uid, err := number(u.Uid)
 	if err != nil {

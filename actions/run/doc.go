@@ -1,4 +1,4 @@
-// Package run runs the commands of hooks: an argument vector, never a shell; a
+// Package run runs the commands of hooks, checks and steps: an argument vector, never a shell; a
 // clean environment; a chosen account; a process group of its own; a timeout
 // answered with TERM and then KILL; the tail of the output kept.
 //
@@ -12,7 +12,8 @@
 //   - Ordinary scheduling, even where the daemon runs SCHED_RR.
 //   - The end of the command is the end of its process group: what it left in
 //     the background is killed. What must outlive it leaves the group (setsid,
-//     systemd-run).
+//     systemd-run). Commands that start daemons are run with Command.Leave, and if
+//     possible in a control group of their own, which nothing leaves by itself.
 //
 // # What cannot be had from a child
 //

@@ -23,8 +23,10 @@ type Command struct {
 	// Argv: the first element is an absolute path.
 	Argv []string
 	// User is the account to run as; empty: the account backbeat if there is one
-	// and the daemon is root, else the daemon's own.
+	// and the daemon is root, else the daemon's own. Own makes an empty User the
+	// daemon's own account: the steps of service groups need its rights.
 	User string
+	Own  bool
 	// Env is added to the clean environment; Stdin may be empty.
 	Env   []string
 	Stdin []byte
@@ -32,6 +34,14 @@ type Command struct {
 	Timeout time.Duration
 	// Split keeps standard output apart, up to 1 MiB of it: Result.Stdout.
 	Split bool
+	// Leave lets live what the command has left running in its process group
+	// when it exits by itself, whatever its exit status: the daemon that it has
+	// started. Its output is then not waited for either. A command that is ended by
+	// us (timeout, context, Close) takes its group with it all the same.
+	Leave bool
+	// Cgroup, if not nil, is where the command and what it starts live, if that can
+	// be had: Result.Inside tells.
+	Cgroup *Cgroup
 }
 
 // Result is what became of a Command.
@@ -47,6 +57,8 @@ type Result struct {
 	Output string
 	// Stdout is the beginning of standard output of a Split command, 1 MiB at most.
 	Stdout string
+	// Inside: it ran in the Command's Cgroup.
+	Inside bool
 	Took   time.Duration
 }
 
@@ -73,6 +85,7 @@ func (r *Runner) DoContext(ctx context.Context, job Command) (done Result) {
 		defer func() { done.Stdout = kept.String() }()
 	}
 	cmd, err := r.start(job, out, first)
+	done.Inside = cmd != nil && cmd.SysProcAttr.UseCgroupFD
 	if err != nil {
 		done.Took, done.Err = time.Since(began), err.Error()
 		return done
@@ -84,14 +97,15 @@ func (r *Runner) DoContext(ctx context.Context, job Command) (done Result) {
 	}
 	ended, why := r.supervise(ctx, cmd.Process.Pid, timeout)
 	done.Took = time.Since(began)
+	leave := job.Leave && why == ""
 	select {
 	case <-ended:
-		r.reap(cmd)
+		r.reap(cmd, leave)
 		done.Exit, done.Err = outcome(cmd.ProcessState, why)
 	default:
 		go func() {
 			<-ended
-			r.reap(cmd)
+			r.reap(cmd, false)
 		}()
 		done.Err = fmt.Sprintf("%s, and process %d cannot be killed: it is stuck in the kernel (ps shows D), "+
 			"or the daemon lacks CAP_KILL for its user", why, cmd.Process.Pid)
@@ -107,7 +121,7 @@ func (r *Runner) start(job Command, out *tail, first io.Writer) (*exec.Cmd, erro
 		return nil, errors.New("no command: give it one")
 	}
 	path := job.Argv[0]
-	who, err := lookup(job.User)
+	who, err := lookupFor(job.User, job.Own)
 	if err != nil {
 		return nil, err
 	}
@@ -118,29 +132,51 @@ func (r *Runner) start(job Command, out *tail, first io.Writer) (*exec.Cmd, erro
 	if err != nil {
 		return nil, err
 	}
-	cmd := &exec.Cmd{
-		Path:   path,
-		Args:   job.Argv,
-		Env:    environment(who, job.Env),
-		Dir:    "/",
-		Stdout: out,
-		Stderr: out, // the same writer: one pipe, so the order is the command's
-		// Closes our ends of the pipes if somebody else holds the others.
-		WaitDelay:   r.holdout,
-		SysProcAttr: &syscall.SysProcAttr{Setpgid: true, Credential: cred},
+	build := func() *exec.Cmd { // a Cmd can be started once
+		cmd := &exec.Cmd{
+			Path:   path,
+			Args:   job.Argv,
+			Env:    environment(who, job.Env),
+			Dir:    "/",
+			Stdout: out,
+			Stderr: out, // the same writer: one pipe, so the order is the command's
+			// Closes our ends of the pipes if somebody else holds the others.
+			WaitDelay:   r.holdout,
+			SysProcAttr: &syscall.SysProcAttr{Setpgid: true, Credential: cred},
+		}
+		if job.Leave {
+			cmd.WaitDelay = min(r.holdout, parting)
+		}
+		if first != nil {
+			cmd.Stdout = first
+		}
+		if len(job.Stdin) > 0 {
+			// os/exec tolerates EPIPE: a command need not read what it is told.
+			cmd.Stdin = bytes.NewReader(job.Stdin)
+		}
+		return cmd
 	}
-	if first != nil {
-		cmd.Stdout = first
-	}
-	if len(job.Stdin) > 0 {
-		// os/exec tolerates EPIPE: a command need not read what it is told.
-		cmd.Stdin = bytes.NewReader(job.Stdin)
-	}
-	if err := cmd.Start(); err != nil {
+	cmd, err := startInside(job.Cgroup, build)
+	if err != nil {
 		return nil, explain(path, who, err)
 	}
 	lower(cmd.Process.Pid)
 	return cmd, nil
+}
+
+// startInside starts a command in a cgroup, or, where the kernel or a rule of
+// the system does not let us, outside of it.
+func startInside(c *Cgroup, build func() *exec.Cmd) (*exec.Cmd, error) {
+	if dir, err := c.open(); err == nil {
+		defer dir.Close()
+		cmd := build()
+		cmd.SysProcAttr.UseCgroupFD, cmd.SysProcAttr.CgroupFD = true, int(dir.Fd())
+		if cmd.Start() == nil {
+			return cmd, nil
+		}
+	}
+	cmd := build()
+	return cmd, cmd.Start()
 }
 
 // environment is all the environment a command gets. What the job brings wins.
@@ -158,7 +194,7 @@ func (r *Runner) supervise(ctx context.Context, pid int, timeout time.Duration) 
 		awaitEnd(pid)
 		close(c)
 	}()
-	timer := time.NewTimer(timeout)
+	began, timer := time.Now(), time.NewTimer(timeout)
 	defer timer.Stop()
 	select {
 	case <-c:
@@ -167,6 +203,9 @@ func (r *Runner) supervise(ctx context.Context, pid int, timeout time.Duration) 
 		why = fmt.Sprintf("timed out after %v", timeout)
 	case <-ctx.Done():
 		why = fmt.Sprintf("ended: %v", context.Cause(ctx))
+		if errors.Is(context.Cause(ctx), context.DeadlineExceeded) {
+			why = fmt.Sprintf("timed out after %v", time.Since(began).Round(100*time.Millisecond))
+		}
 	case <-r.stop:
 		why = "ended because the daemon is leaving"
 	}
@@ -182,12 +221,14 @@ func (r *Runner) supervise(ctx context.Context, pid int, timeout time.Duration) 
 	return c, why
 }
 
-// reap ends what is left of the group and collects the process and its pipes.
-// The group goes first: as long as the zombie is there its number cannot belong
-// to anybody else.
-func (r *Runner) reap(cmd *exec.Cmd) {
-	_ = r.signal(cmd.Process.Pid, unix.SIGKILL) // the zombie may be the only one to take it
-	_ = cmd.Wait()                              // the state is in cmd.ProcessState; errors of the pipes are of no interest
+// reap ends what is left of the group, unless it may live, and collects the
+// process and its pipes. The group goes first: as long as the zombie is there its
+// number cannot belong to anybody else.
+func (r *Runner) reap(cmd *exec.Cmd, leave bool) {
+	if !leave {
+		_ = r.signal(cmd.Process.Pid, unix.SIGKILL) // the zombie may be the only one to take it
+	}
+	_ = cmd.Wait() // the state is in cmd.ProcessState; errors of the pipes are of no interest
 }
 
 // awaitEnd blocks until a child has ended and leaves it as a zombie.

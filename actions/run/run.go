@@ -23,6 +23,10 @@ const (
 	// holdout is how long a process that left the group but kept our pipe may
 	// delay the answer after the command itself has ended.
 	holdout = 500 * time.Millisecond
+	// parting is the same for a command that may leave a daemon behind, which
+	// keeps our pipe as a rule. Pacemaker's executor does not wait at all, but reads
+	// what is there.
+	parting = 100 * time.Millisecond
 )
 
 // Runner runs jobs in the background, 64 at a time; more wait in the order in

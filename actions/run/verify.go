@@ -37,6 +37,16 @@ func VerifyFor(path, user string) error {
 	return verifyFor(path, who)
 }
 
+// VerifyOwn is Verify for a command that runs as the daemon itself (Command.Own),
+// or as the named user if there is a name.
+func VerifyOwn(path, user string) error {
+	who, err := lookupFor(user, true)
+	if err != nil {
+		return err
+	}
+	return verifyFor(path, who)
+}
+
 func verifyFor(path string, who account) error {
 	return policy{owners: []uint32{0, uint32(os.Geteuid()), who.uid}, strangers: !mapped(overflow)}.check(path)
 }
