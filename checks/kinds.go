@@ -20,6 +20,8 @@ type Exec struct {
 	// User is the account to run as; empty: the account backbeat if there is one
 	// and the daemon is root, else the daemon's own.
 	User string
+	// Env is added to the clean environment: "NAME=value".
+	Env []string
 }
 
 // StatusRange is a range of HTTP status codes, both ends included.
@@ -74,6 +76,45 @@ type TCP struct {
 	Expect string
 	Source netip.Addr
 	TLS    TLS
+}
+
+// ICMP sends one echo request to each of its targets.
+type ICMP struct {
+	// Targets are at least one; an address has a zone where it needs one.
+	Targets []netip.Addr
+	// Quorum is how many of them must answer: 1–len(Targets).
+	Quorum int
+	// Interface is the one to send by, and Source the address to send from; empty and invalid: any.
+	Interface string
+	Source    netip.Addr
+}
+
+// DNS asks a name server.
+type DNS struct {
+	// Server is where to ask, with its port.
+	Server netip.AddrPort
+	// Name is what to ask for, and Type of what type, by its name: "A".
+	Name, Type string
+	// Rcode is the answer's response code by its name: "NOERROR". With NOERROR there
+	// must be at least one record of the type.
+	Rcode string
+	// Answers are records that must be among those of the type, as the
+	// configuration writes them: "192.0.2.7", "10 mail.example.net"; empty: any.
+	Answers []string
+	// Authoritative: the server must answer for itself (the AA bit). Recursive: it is
+	// asked to find out (the RD bit).
+	Authoritative, Recursive bool
+	// TCP asks by TCP at once; else only if the answer by UDP is cut off.
+	TCP    bool
+	Source netip.Addr
+}
+
+// Systemd asks systemd about a unit, over D-Bus.
+type Systemd struct {
+	// Unit is the whole name: "apache2.service".
+	Unit string
+	// SubState is the state within "active" that it must be in ("running"); empty: any.
+	SubState string
 }
 
 // File looks at a file.
@@ -156,6 +197,15 @@ func (HTTP) Kind() string { return "http" }
 // Kind returns "tcp".
 func (TCP) Kind() string { return "tcp" }
 
+// Kind returns "icmp".
+func (ICMP) Kind() string { return "icmp" }
+
+// Kind returns "dns".
+func (DNS) Kind() string { return "dns" }
+
+// Kind returns "systemd".
+func (Systemd) Kind() string { return "systemd" }
+
 // Kind returns "file".
 func (File) Kind() string { return "file" }
 
@@ -185,6 +235,8 @@ func Watches(p Probe) string {
 	case Address:
 		return v.Interface
 	case Route:
+		return v.Interface
+	case ICMP:
 		return v.Interface
 	}
 	return ""

@@ -112,11 +112,17 @@ func (d *decoder) probe(s *section) checks.Probe {
 		if v.ok {
 			d.programs[hookKey{"", "exec." + s.name}] = v.each[0]
 		}
-		return checks.Exec{Command: v.texts, User: s.get("user").text}
+		return checks.Exec{Command: v.texts, User: s.get("user").text, Env: d.environment(s.get("environment"))}
 	case "http":
 		return d.httpProbe(s)
 	case "tcp":
 		return d.tcpProbe(s)
+	case "icmp":
+		return d.icmpProbe(s)
+	case "dns":
+		return d.dnsProbe(s)
+	case "systemd":
+		return d.systemdProbe(s)
 	case "file":
 		return d.fileProbe(s)
 	case "process":

@@ -119,6 +119,8 @@ func (d *decoder) ofKind(b *hclsyntax.Block, def *block) *block {
 	switch near := nearest(b.Labels[0], kinds); {
 	case b.Labels[0] == "https":
 		detail = "An http check with a URL that begins with https:// is one: write check \"http\"."
+	case b.Type == "check" && b.Labels[0] == "bfd":
+		detail = "backbeat does not speak BFD. A check \"exec\" asks the daemon that does: see docs/checks.md. " + detail
 	case near != "":
 		detail = fmt.Sprintf("Did you mean %q? %s", near, detail)
 	}

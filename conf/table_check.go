@@ -18,7 +18,10 @@ func checkBlocks() []block {
 				example: `command = ["/usr/bin/test", "-s", "/etc/license.key"]`, elsewhere: []string{"script", "exec", "cmd"}},
 			argument{name: "user", kind: text, def: "", limits: "the name of an account",
 				doc:     "The account to run as. When it is empty: the account `backbeat` if there is one and the daemon runs as root, else the daemon's own.",
-				example: `user = "nobody"`}),
+				example: `user = "nobody"`},
+			argument{name: "environment", kind: texts, empty: true, limits: "`NAME=value`",
+				doc:     "Variables beside PATH, HOME, USER, LANG=C.UTF-8 and `BACKBEAT_CHECK`, which are all there are. Do not put a password here: messages quote the file.",
+				example: `environment = ["PGCONNECT_TIMEOUT=2"]`}),
 		checkBlock("http", 3, "Asks a web server, by http or https. It connects anew each time, follows no proxy, and looks at status, body and certificate.",
 			"check \"http\" \"site\" {\n  url      = \"http://127.0.0.1/server-status?auto\"\n  match    = \"BusyWorkers\"\n  interval = \"2s\"\n}",
 			append([]argument{
@@ -31,7 +34,7 @@ func checkBlocks() []block {
 				{name: "host", kind: text, def: "", doc: "The Host header, and the name in the certificate, where the URL has an address.", example: `host = "www.example.net"`, elsewhere: []string{"virtualhost"}},
 				{name: "unix", kind: text, def: "", limits: "an absolute path", doc: "Connect to this unix socket instead.", example: `unix = "/run/app/web.sock"`},
 				{name: "follow_redirects", kind: boolean, def: false, doc: "Follow up to ten redirects. Without it a redirect is an answer like others.", example: `follow_redirects = true`},
-				sourceArgument(),
+				sourceArgument("connect"),
 			}, tlsArguments()...)...),
 		checkBlock("tcp", 3, "Connects; with `send` and `expect` it holds a short conversation.",
 			"check \"tcp\" \"redis\" {\n  address = \"127.0.0.1:6379\"\n  send    = \"PING\\r\\n\"\n  expect  = \"^\\\\+PONG\"\n}",
@@ -41,8 +44,33 @@ func checkBlocks() []block {
 				{name: "send", kind: text, def: "", doc: "What to send first. Do not put a password here: messages quote the file.", example: `send = "PING\r\n"`},
 				{name: "expect", kind: text, def: "", limits: "a regular expression (RE2)", doc: "Must match the first 64 KiB of the answer. Without it, to be connected is enough.", example: `expect = "^\\+PONG"`},
 				{name: "tls", kind: boolean, def: false, doc: "Speak TLS from the beginning.", example: `tls = true`},
-				sourceArgument(),
+				sourceArgument("connect"),
 			}, tlsArguments()...)...),
+		checkBlock("icmp", 3, "Sends an echo request to each target and waits for the answers (ping). What others answer, or answer to other requests, does not count. "+
+			"All these checks share one socket for each family.",
+			"check \"icmp\" \"uplink\" {\n  targets = [\"192.0.2.1\", \"192.0.2.2\", \"2001:db8::1\"]\n  quorum  = 2\n}",
+			argument{name: "target", kind: text, def: "", limits: "an address", doc: "Whom to ask; this or `targets`.", example: `target = "192.0.2.1"`, elsewhere: []string{"address", "host", "connect_ip"}},
+			argument{name: "targets", kind: texts, limits: "addresses of any family", doc: "Several, so that the failure of one is not taken for that of this host's network.", example: `targets = ["192.0.2.1", "192.0.2.2", "2001:db8::1"]`},
+			argument{name: "quorum", kind: number, def: 1, min: 1, max: 1000, limits: "1–the number of targets", doc: "How many of the targets must answer.", example: `quorum = 2`},
+			argument{name: "interface", kind: text, def: "", limits: "at most 15 characters", doc: "The interface to send by, whatever the routes say. While it does not exist the check fails.", example: `interface = "eth1"`, elsewhere: []string{"dev"}},
+			sourceArgument("send")),
+		checkBlock("dns", 3, "Asks a name server, by UDP and, where the answer is cut off, by TCP. What is no answer to the question (another number, another question, garbage) does not count.",
+			"check \"dns\" \"resolver\" {\n  name    = \"www.example.net\"\n  answers = [\"192.0.2.80\"]\n}",
+			argument{name: "name", kind: text, required: true, limits: "a domain name", doc: "What to ask for.", example: `name = "www.example.net"`},
+			argument{name: "type", kind: word, def: "A", words: []string{"A", "AAAA", "CNAME", "MX", "NS", "PTR", "SOA", "SRV", "TXT"}, doc: "The type of the records.", example: `type = "SOA"`},
+			argument{name: "server", kind: text, def: "127.0.0.1", limits: "an address, or address:port", doc: "Whom to ask.", example: `server = "192.0.2.53"`, elsewhere: []string{"connect_ip"}},
+			argument{name: "answers", kind: texts, empty: true, limits: "records", doc: "Records that must be in the answer, others may be there beside them. Without it: at least one of the type. " +
+				"An address, a name, `10 mail.example.net` (MX), `10 5 5060 sip.example.net` (SRV), or the text (TXT).", example: `answers = ["192.0.2.80"]`},
+			argument{name: "rcode", kind: word, def: "NOERROR", words: []string{"NOERROR", "NXDOMAIN", "SERVFAIL", "REFUSED", "NOTIMP", "FORMERR"}, doc: "The response code that is healthy.", example: `rcode = "NXDOMAIN"`},
+			argument{name: "authoritative", kind: boolean, def: false, doc: "The answer must be the server's own (AA), not from a cache.", example: `authoritative = true`},
+			argument{name: "recursive", kind: boolean, def: true, doc: "Ask the server to find out (RD). With false it should tell what it has.", example: `recursive = false`},
+			argument{name: "tcp", kind: boolean, def: false, doc: "Ask by TCP only.", example: `tcp = true`},
+			sourceArgument("ask")),
+		checkBlock("systemd", 3, "Asks systemd, over D-Bus, whether a unit is active (also while it reloads). A unit that does not exist is failing; a systemd that cannot be asked is unknown.",
+			"check \"systemd\" \"apache\" {\n  unit      = \"apache2.service\"\n  sub_state = \"running\"\n}",
+			argument{name: "unit", kind: text, required: true, limits: "a unit's name", doc: "The unit; without an ending it is a service.", example: `unit = "apache2.service"`, elsewhere: []string{"service", "name"}},
+			argument{name: "sub_state", kind: text, def: "", limits: "as `systemctl show -p SubState` prints it", doc: "What it must be within active; empty: any. A service made from an init script stays active (exited) when " +
+				"its processes have ended: `\"running\"` notices.", example: `sub_state = "running"`}),
 		checkBlock("file", 3, "Looks at a file. One that is missing or cannot be read is unknown, never healthy.",
 			"check \"file\" \"heartbeat\" {\n  path    = \"/run/app/heartbeat\"\n  max_age = \"30s\"\n}",
 			argument{name: "path", kind: text, required: true, limits: "an absolute path", doc: "The file.", example: `path = "/run/app/heartbeat"`, elsewhere: []string{"file"}},
@@ -88,8 +116,8 @@ func loadArgument(name, span string) argument {
 	return argument{name: name, kind: text, def: "", limits: "a number above 0", doc: fmt.Sprintf("The most the load average of %s may be.", span), example: name + " = 4.5"}
 }
 
-func sourceArgument() argument {
-	return argument{name: "source", kind: text, def: "", limits: "an address of this host", doc: "The address to connect from.", example: `source = "192.0.2.1"`, elsewhere: []string{"bindto"}}
+func sourceArgument(verb string) argument {
+	return argument{name: "source", kind: text, def: "", limits: "an address of this host", doc: fmt.Sprintf("The address to %s from.", verb), example: `source = "192.0.2.1"`, elsewhere: []string{"bindto"}}
 }
 
 func tlsArguments() []argument {

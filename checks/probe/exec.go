@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/backbeat-ha/backbeat/actions/run"
@@ -12,7 +13,7 @@ import (
 // session (setsid) is out of reach without a control group of our own.
 func (p *Pool) runExec(job checks.Job, v checks.Exec) checks.Result {
 	done := p.runner.Do(run.Command{Argv: v.Command, User: v.User, Timeout: job.Timeout,
-		Env: []string{"BACKBEAT_CHECK=" + job.Name}})
+		Env: append(slices.Clone(v.Env), "BACKBEAT_CHECK="+job.Name)})
 	res := checks.Result{Outcome: checks.Passed, Detail: lastLine(done.Output), Output: done.Output}
 	switch {
 	case !done.Started:

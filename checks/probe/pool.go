@@ -11,6 +11,8 @@ import (
 	"time"
 	"unicode"
 
+	"golang.org/x/net/icmp"
+
 	"github.com/backbeat-ha/backbeat/actions/run"
 	"github.com/backbeat-ha/backbeat/checks"
 )
@@ -18,16 +20,20 @@ import (
 // How many runs there are at a time. Commands are processes, whose number is
 // bounded by what a host can bear; a connection that waits costs a descriptor and some KiB.
 const (
-	netSlots  = 256
+	netSlots  = 1024
+	echoSlots = 4096 // a request that waits costs no descriptor
 	execSlots = 16
+	busSlots  = 64
 	hostSlots = 8
 )
 
 // Pool runs probes in the background.
 type Pool struct {
-	post   func(any)
-	runner *run.Runner
-	files  patience
+	post         func(any)
+	runner       *run.Runner
+	files        patience
+	echo4, echo6 echoer
+	systemd      manager
 
 	ctx     context.Context
 	cancel  context.CancelFunc
@@ -36,7 +42,7 @@ type Pool struct {
 	mu     sync.Mutex
 	closed bool
 
-	net, exec, host chan struct{}
+	net, echo, exec, bus, host chan struct{}
 }
 
 // New returns a Pool that answers every job with one checks.Done, given to post
@@ -44,8 +50,9 @@ type Pool struct {
 // ever: Close waits for it. Commands run by runner.
 func New(post func(any), runner *run.Runner) *Pool {
 	ctx, cancel := context.WithCancel(context.Background())
-	return &Pool{post: post, runner: runner, ctx: ctx, cancel: cancel,
-		net: make(chan struct{}, netSlots), exec: make(chan struct{}, execSlots), host: make(chan struct{}, hostSlots)}
+	return &Pool{post: post, runner: runner, ctx: ctx, cancel: cancel, echo4: echoer{socket: icmp.ListenPacket}, echo6: echoer{v6: true, socket: icmp.ListenPacket},
+		net: make(chan struct{}, netSlots), echo: make(chan struct{}, echoSlots), exec: make(chan struct{}, execSlots),
+		bus: make(chan struct{}, busSlots), host: make(chan struct{}, hostSlots)}
 }
 
 // Probe accepts a job and returns at once; it may be called from any goroutine.
@@ -107,8 +114,12 @@ func (p *Pool) slots(probe checks.Probe) (slots chan struct{}, what string) {
 	switch probe.(type) {
 	case checks.Exec:
 		return p.exec, "commands"
-	case checks.HTTP, checks.TCP:
+	case checks.HTTP, checks.TCP, checks.DNS:
 		return p.net, "connections"
+	case checks.ICMP:
+		return p.echo, "echo requests"
+	case checks.Systemd:
+		return p.bus, "questions to systemd"
 	default:
 		return p.host, "other checks"
 	}
@@ -133,6 +144,12 @@ func (p *Pool) carryOut(ctx context.Context, job checks.Job) checks.Result {
 		return runHTTP(ctx, v)
 	case checks.TCP:
 		return runTCP(ctx, v)
+	case checks.ICMP:
+		return p.runICMP(ctx, v)
+	case checks.DNS:
+		return runDNS(ctx, v)
+	case checks.Systemd:
+		return p.runSystemd(ctx, v)
 	case checks.File:
 		return p.files.look(ctx, "file", v.Path, func() checks.Result { return runFile(v) })
 	case checks.Process:
