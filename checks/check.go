@@ -78,6 +78,7 @@ type Check struct {
 	passed, failed, notRun int // in a row
 	since                  time.Duration
 	last                   Result
+	value                  int // of the last run that passed
 	lastAt                 time.Duration
 	counters               Counters
 }
@@ -150,12 +151,13 @@ func (c *Check) onEnded(now time.Duration, e Ended, fx []Effect) []Effect {
 		return fx
 	}
 	c.running = false
-	before, stand, value := c.verdict, c.Stand(), c.last.Value
+	before, stand, value := c.verdict, c.Stand(), c.value
 	c.last, c.lastAt, c.ended = e.Result, now, true
 	c.counters.Runs++
 	switch e.Result.Outcome {
 	case Passed:
 		c.passed, c.failed, c.notRun = c.passed+1, 0, 0
+		c.value = e.Result.Value
 		c.judge(Healthy, c.passed >= c.spec.Rise)
 	case Failed:
 		c.counters.Failed++
@@ -172,7 +174,7 @@ func (c *Check) onEnded(now time.Duration, e Ended, fx []Effect) []Effect {
 		c.counters.Changes++
 		c.since = now
 	}
-	if c.verdict != before || c.Stand() != stand || c.last.Value != value {
+	if c.verdict != before || c.Stand() != stand || c.value != value {
 		fx = append(fx, Effect{Kind: Changed, From: before, To: c.verdict})
 	}
 	if c.again {
@@ -199,13 +201,13 @@ func (c *Check) configure(now time.Duration, s Spec, fx []Effect) []Effect {
 	}
 	same := old
 	same.Interval, same.Timeout, same.Rise, same.Fall, same.Splay, same.Initial, same.Unknown = s.Interval, s.Timeout, s.Rise, s.Fall, s.Splay, s.Initial, s.Unknown
+	if old.Unknown != s.Unknown {
+		fx = append(fx, Effect{Kind: Changed, From: c.verdict, To: c.verdict})
+	}
 	if !same.Equal(&s) {
 		// Something else is looked at now: what runs is of no use any more.
 		c.passed, c.failed, c.notRun, c.running, c.again = 0, 0, 0, false, false
-		return c.start(fx)
-	}
-	if old.Unknown != s.Unknown {
-		fx = append(fx, Effect{Kind: Changed, From: c.verdict, To: c.verdict})
+		fx = c.start(fx)
 	}
 	return fx
 }
@@ -231,10 +233,11 @@ func (c *Check) Stand() Stand {
 // Verdict returns what is known.
 func (c *Check) Verdict() Verdict { return c.verdict }
 
-// Value returns the number that an integer File check has read, nil for all others.
+// Value returns the number that an integer File check has read last, nil for all
+// others. A run that could not be made leaves it as it is.
 func (c *Check) Value() *int {
 	if f, ok := c.spec.Probe.(File); ok && f.Integer {
-		v := c.last.Value
+		v := c.value
 		return &v
 	}
 	return nil

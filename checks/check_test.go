@@ -271,3 +271,22 @@ func tail(list []checks.Outcome, o checks.Outcome, n int) bool {
 	}
 	return n <= 0
 }
+
+// A number that could not be read once, because its file was just being
+// written, is still what it was: as long as the verdict stands, so does the value.
+func TestValueStandsWhileItCannotBeRead(t *testing.T) {
+	g := newRig(t, spec(func(sp *checks.Spec) { sp.Probe = checks.File{Path: "/run/n", Integer: true} }))
+	read := func(o checks.Outcome, n int) string {
+		g.tick()
+		return g.step(checks.Ended{Run: g.run, Result: checks.Result{Outcome: o, Value: n}})
+	}
+	g.want(read(checks.Passed, 7), "unknown>healthy")
+	g.want(read(checks.NotRun, 0), "")
+	if v := g.c.Value(); v == nil || *v != 7 {
+		t.Errorf("value %v after a run that could not be made", v)
+	}
+	g.want(read(checks.Passed, 8), "healthy>healthy")
+	if v := g.c.Value(); v == nil || *v != 8 {
+		t.Errorf("value %v", v)
+	}
+}
