@@ -14,7 +14,7 @@ func (r *Router) enterActive(now time.Duration, why Reason, fx []Effect) []Effec
 	fx = r.become(now, Active, why, fx)
 	r.counters.ActiveTransitions++
 	r.disarm(timerActiveDown, timerHold)
-	r.resigned, r.grant, r.ready = netip.Addr{}, 0, false
+	r.resigned, r.grant, r.ready, r.aside = netip.Addr{}, 0, false, false
 	r.activeInterval = r.spec.Interval // ours now: what our peers wait for
 	r.arm(timerAdver, onGrid(now+r.spec.Interval))
 	return append(fx, Effect{Kind: Hold, Term: r.term}, Effect{Kind: Announce, Term: r.term})
@@ -50,7 +50,12 @@ func (r *Router) activeReceived(now time.Duration, e *Received, fx []Effect) []E
 // onItsOwn reports whether a yield for this cause was the router's own doing: then
 // the cause stays what it is, whether somebody took over or not.
 func (c Cause) onItsOwn() bool {
-	return c == CauseSyncGroup || c == CauseCheck || c == CauseDegraded
+	switch c {
+	case CauseSyncGroup, CauseCheck, CauseDegraded, CauseService, CauseStandby, CauseMoved:
+		return true
+	default:
+		return false
+	}
 }
 
 // fresh reports whether we have been Active for less than one interval: what is
@@ -132,6 +137,7 @@ func (r *Router) activeTimeout(now time.Duration, fx []Effect) []Effect {
 		if why = r.evidence(now, why); !r.stopped && r.fault == FaultNone {
 			// The reason has gone, but so has the role: the successor is our Active.
 			r.activeInterval, r.following = r.heard.Interval, true
+			r.aside = why.Cause == CauseMoved
 			return r.enterBackup(now, now, why, fx)
 		}
 		return r.leave(now, why, fx)
@@ -251,7 +257,7 @@ func (r *Router) yieldReceived(now time.Duration, e *Received, fx []Effect) []Ef
 	if e.Advert.Priority == PriorityStop {
 		return fx
 	}
-	if r.asking && r.timers[timerLinger] == Never && e.Advert.Priority < r.priority {
+	if r.asking && r.leaving.Cause != CauseMoved && r.timers[timerLinger] == Never && e.Advert.Priority < r.priority {
 		return r.resume(now, fx) // late or early: a worse one is no answer
 	}
 	r.remember(e)

@@ -22,7 +22,7 @@ func (r *Router) onLink(now time.Duration, e LinkState, fx []Effect) []Effect {
 			r.loseLink(now)
 		}
 		return fx
-	case (e.Fault == FaultGroup || e.Fault == FaultCheck) && r.state == Active:
+	case e.Fault.Peaceful() && r.state == Active:
 		// Our own link works (again): nothing need be lost.
 		r.disarm(timerLink)
 		r.fault, r.detail = e.Fault, e.Detail
@@ -75,7 +75,7 @@ func (r *Router) linkUsable(now time.Duration, e LinkState, fx []Effect) []Effec
 }
 
 func (r *Router) startup(now time.Duration, fx []Effect) []Effect {
-	r.started = now
+	r.started, r.aside = now, false
 	r.disarm(timerSettle)
 	r.heard, r.resigned, r.grant, r.following = Heard{}, netip.Addr{}, 0, false
 	r.activeInterval = r.spec.Interval
@@ -86,8 +86,8 @@ func (r *Router) startup(now time.Duration, fx []Effect) []Effect {
 	if r.term > 0 {
 		cause = CauseInterfaceUp
 	}
-	if r.over == FaultCheck {
-		cause = CauseCheckPassed
+	if r.over.Peaceful() {
+		cause = r.over.after()
 	}
 	r.over = FaultNone
 	fx = r.enterBackup(now, now, Reason{Cause: cause, Timer: r.downInterval()}, fx)
@@ -172,7 +172,7 @@ func (r *Router) backupReceived(now time.Duration, e *Received, fx []Effect) []E
 // healthier reports whether not to preempt would mean to leave an Active that says it is
 // degraded alone: that is not what the setting is for.
 func (r *Router) healthier(active uint8) bool {
-	return r.spec.YieldsToHealth && active <= DegradedMax && r.priority > DegradedMax
+	return (r.spec.YieldsToHealth || r.aside && r.spec.Preempt) && active <= DegradedMax && r.priority > DegradedMax
 }
 
 // follow accepts the Active: its interval is learned and both Skew_Time and

@@ -82,6 +82,8 @@ func (r *Router) setPriority(now time.Duration, p uint8, ask bool, detail string
 		}
 	case Active:
 		switch {
+		case r.asking && r.leaving.Cause == CauseMoved && !fell:
+			// It is on its way out, whatever it would be worth.
 		case r.asking && !fell:
 			return r.resume(now, fx) // the question has answered itself
 		case ask && fell && (!r.yielding || r.asking) && r.timers[timerListen] == Never:

@@ -97,6 +97,28 @@ type Challenged struct {
 // where we are: a bond's failover, another MAC.
 type Moved struct{}
 
+// StepAside makes an Active hand over to whoever takes over, once: it says
+// goodbye with the addresses kept. If nobody has by the time the worst priority
+// would have, it goes on as Active. Whoever took over is then not preempted,
+// until they are gone or Return comes.
+type StepAside struct{ Detail string }
+
+// TakeOver makes a Backup Active at once, whatever the Active's priority. To stay
+// so it needs the better priority (SetPriority before).
+type TakeOver struct{ Detail string }
+
+// Return ends what StepAside left: preemption is as configured again.
+type Return struct{}
+
+// LetGo says that a service group with exclusive data has come down after the
+// router stopped being Active. The successor, who waits for that, is told by one
+// more priority 0: an Active answers it at once, so that no Backup is misled.
+type LetGo struct{}
+
+func (StepAside) event()   {}
+func (TakeOver) event()    {}
+func (Return) event()      {}
+func (LetGo) event()       {}
 func (Promote) event()     {}
 func (Demote) event()      {}
 func (PeerLeft) event()    {}

@@ -44,6 +44,10 @@ func (l *laws) judge(now time.Duration, before *vrrp.View, ev vrrp.Event, fx []v
 		var err error
 		switch e.Kind {
 		case vrrp.Send:
+			if _, late := ev.(vrrp.LetGo); late { // the one word that is said after Active
+				err = require(state != vrrp.Active && e.Priority == vrrp.PriorityStop && len(fx) == 1, "let go while Active")
+				break
+			}
 			err = l.sent(e, state, promotes(fx[i+1:]), after.Priority)
 		case vrrp.Become:
 			err = first(became(e, state, term, after.Priority),
@@ -341,6 +345,14 @@ func drive(tb testing.TB, data []byte) int {
 			g.step(vrrp.Challenged{Address: g.r.Spec().Addresses[0]})
 		case op < 95:
 			g.step(vrrp.Moved{})
+		case op < 97:
+			g.step(vrrp.StepAside{})
+		case op < 98:
+			g.step(vrrp.TakeOver{})
+		case op < 99:
+			g.step(vrrp.Return{})
+		case op < 101:
+			g.step(vrrp.LetGo{})
 		case op < 180:
 			e := g.advert(t.source(f), t.priority(), t.interval())
 			if version == vrrp.Version2 {
@@ -354,11 +366,11 @@ func drive(tb testing.TB, data []byte) int {
 			g.step(e)
 		case op < 205:
 			g.linkUp()
-		case op < 217:
+		case op < 219:
 			faults := []vrrp.Fault{vrrp.FaultInterfaceMissing, vrrp.FaultInterfaceDown, vrrp.FaultGroup, vrrp.FaultNoPrimaryAddress,
-				vrrp.FaultInterfaceDown, vrrp.FaultCheck, vrrp.FaultSocket, vrrp.FaultVirtualMAC}
+				vrrp.FaultInterfaceDown, vrrp.FaultCheck, vrrp.FaultSocket, vrrp.FaultVirtualMAC, vrrp.FaultStandby, vrrp.FaultService}
 			g.step(vrrp.LinkState{Fault: faults[int(op-205)%len(faults)]})
-		case op < 227:
+		case op < 228:
 			g.step(vrrp.SetPriority{Priority: t.priority(), Ask: op&1 == 0})
 		case op < 237:
 			g.step(vrrp.Configure{Spec: t.spec(f, version), Ask: op&1 == 0})

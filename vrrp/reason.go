@@ -61,6 +61,16 @@ const (
 	CauseCheck
 	// CauseCheckPassed: as CauseStartup, after CauseCheck.
 	CauseCheckPassed
+	// CauseService: the service group that follows the router cannot be brought up on this host.
+	CauseService
+	// CauseServiceFit: as CauseStartup, after CauseService.
+	CauseServiceFit
+	// CauseStandby: an operator has ordered that this host must not be Active.
+	CauseStandby
+	// CauseOnline: as CauseStartup, after CauseStandby.
+	CauseOnline
+	// CauseMoved: an operator moved it, to or from this host.
+	CauseMoved
 	// CauseDied: the daemon before this one ended without leaving. The loop
 	// finds that in the history; no Router says it.
 	CauseDied
@@ -93,6 +103,11 @@ var causeNames = [numCauses]string{
 	CauseDegraded:         "degraded",
 	CauseCheck:            "check-failed",
 	CauseCheckPassed:      "check-passed",
+	CauseService:          "service-group",
+	CauseServiceFit:       "service-group-fit",
+	CauseStandby:          "standby",
+	CauseOnline:           "online",
+	CauseMoved:            "moved",
 	CauseDied:             "died",
 }
 
@@ -147,6 +162,20 @@ func (r Reason) describe(b *strings.Builder) {
 		fmt.Fprintf(b, "the interface is usable again; listening for an Active for %s", Span(r.Timer))
 	case CauseCheckPassed:
 		fmt.Fprintf(b, "the check is healthy again; listening for an Active for %s", Span(r.Timer))
+	case CauseServiceFit:
+		fmt.Fprintf(b, "this host can serve again; listening for an Active for %s", Span(r.Timer))
+	case CauseOnline:
+		fmt.Fprintf(b, "no longer in standby; listening for an Active for %s", Span(r.Timer))
+	case CauseService:
+		b.WriteString("the service group cannot be brought up on this host")
+	case CauseStandby:
+		b.WriteString("in standby by order of an operator")
+	case CauseMoved:
+		if r.Peer.IsValid() {
+			fmt.Fprintf(b, "moved by an operator; the other host is %s", peer())
+		} else {
+			b.WriteString("moved by an operator")
+		}
 	case CauseDied:
 		b.WriteString("the daemon before this one ended without leaving: killed, crashed, or the power failed")
 	case CauseOwnerStartup:
@@ -234,6 +263,10 @@ const (
 	// FaultCheck: a check is failing without which the router must not serve. The
 	// link works, so it leaves in peace.
 	FaultCheck
+	// FaultService: the service group cannot be brought up here. The link works.
+	FaultService
+	// FaultStandby: an operator has ordered this host away. The link works.
+	FaultStandby
 	// FaultGroup: another member of the sync group is in a fault. This member's
 	// link works, so it leaves in peace.
 	FaultGroup
@@ -253,6 +286,31 @@ func (f Fault) String() string {
 	}
 }
 
+// Peaceful reports whether the router's own link works: an Active leaves for such
+// a fault by a yield, and nothing need be lost.
+func (f Fault) Peaceful() bool {
+	switch f {
+	case FaultCheck, FaultService, FaultStandby, FaultGroup:
+		return true
+	default:
+		return false
+	}
+}
+
+// after is the cause of coming back when the fault is over.
+func (f Fault) after() Cause {
+	switch f {
+	case FaultCheck:
+		return CauseCheckPassed
+	case FaultService:
+		return CauseServiceFit
+	case FaultStandby:
+		return CauseOnline
+	default:
+		return CauseInterfaceUp
+	}
+}
+
 func (f Fault) cause() Cause {
 	switch f {
 	case FaultInterfaceMissing:
@@ -267,6 +325,10 @@ func (f Fault) cause() Cause {
 		return CauseVirtualMAC
 	case FaultCheck:
 		return CauseCheck
+	case FaultService:
+		return CauseService
+	case FaultStandby:
+		return CauseStandby
 	case FaultGroup:
 		return CauseSyncGroup
 	default:

@@ -64,6 +64,7 @@ type Router struct {
 	lost     LinkState     // the fault that timerLink waits with
 	ready    bool          // won, and the Group decides; won says how
 	won      Reason
+	aside    bool          // moved away: whoever took over is not preempted
 	stalled  time.Duration // length of the stall that timerListen answers
 
 	activeInterval time.Duration // Active_Adver_Interval
@@ -130,6 +131,14 @@ func (r *Router) Step(now time.Duration, ev Event, fx []Effect) []Effect {
 		fx = r.onChallenged(now, e, fx)
 	case Moved:
 		fx = r.onMoved(now, fx)
+	case StepAside:
+		fx = r.onStepAside(now, e, fx)
+	case TakeOver:
+		fx = r.onTakeOver(now, e, fx)
+	case Return:
+		r.aside = false
+	case LetGo:
+		fx = r.onLetGo(now, fx)
 	}
 	r.next = slices.Min(r.timers[:])
 	return fx
@@ -276,7 +285,9 @@ func (r *Router) evidence(now time.Duration, why Reason) Reason {
 }
 
 // preempts: the owner always does (6.1).
-func (r *Router) preempts() bool { return r.spec.Preempt || r.priority == PriorityOwner }
+func (r *Router) preempts() bool {
+	return (r.spec.Preempt || r.priority == PriorityOwner) && !r.aside
+}
 
 // skewTime: version 2 does not scale it by the interval (RFC 3768 6.1).
 func (r *Router) skewTime() time.Duration {

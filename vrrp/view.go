@@ -33,6 +33,8 @@ type View struct {
 	Stopped bool
 	// Ready: won, and waiting for the other members of the Group.
 	Ready bool
+	// Aside: moved away by an operator; whoever took over is not preempted.
+	Aside bool
 	// SettleDue is when a link that has come up is believed, or Never.
 	SettleDue time.Duration
 	// Peers are the other routers on this VRID, the one heard last first.
@@ -52,7 +54,7 @@ func (r *Router) View() View {
 		Since: r.since, Started: r.started, Heard: r.heard,
 		ActiveInterval: r.activeInterval, SkewTime: r.skewTime(), ActiveDownInterval: r.downInterval(),
 		AdverDue: r.timers[timerAdver], DownDue: r.timers[timerActiveDown], HoldDue: r.timers[timerHold],
-		Form: r.Form(), Yielding: r.yielding, Asking: r.asking, Stopped: r.stopped, Ready: r.ready, SettleDue: r.timers[timerSettle],
+		Form: r.Form(), Yielding: r.yielding, Asking: r.asking, Stopped: r.stopped, Ready: r.ready, Aside: r.aside, SettleDue: r.timers[timerSettle],
 		Peers: r.Peers(), Counters: r.counters,
 	}
 }
@@ -76,6 +78,15 @@ func (r *Router) Priority() uint8 { return r.priority }
 // DownInterval returns Active_Down_Interval as it stands. The daemon compares its
 // own lateness with it (Stall).
 func (r *Router) DownInterval() time.Duration { return r.downInterval() }
+
+// Parting reports whether an Active is on its way out: it has said goodbye, and
+// not only asked whether anybody is better.
+func (r *Router) Parting() bool {
+	return r.yielding && (!r.asking || r.leaving.Cause == CauseMoved)
+}
+
+// Why returns the reason of the last transition.
+func (r *Router) Why() Reason { return r.reason }
 
 // Stopped reports whether the router has been shut down and has left: nothing
 // will come from it any more.
