@@ -1,6 +1,7 @@
 package control
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -38,13 +39,14 @@ func Dial(path string) *Client {
 	}}}
 }
 
-// Status returns the state of all virtual routers, or of the one named.
-func (c *Client) Status(ctx context.Context, router string) (*Status, error) {
+// Status returns the state of all virtual routers and service groups, or of the
+// virtual router or service group named.
+func (c *Client) Status(ctx context.Context, name string) (*Status, error) {
 	q := url.Values{}
-	if router != "" {
-		q.Set("router", router)
+	if name != "" {
+		q.Set("router", name)
 	}
-	return call[Status](ctx, c, http.MethodGet, "/v1/status", q)
+	return call[Status](ctx, c, http.MethodGet, "/v1/status", q, nil)
 }
 
 // History returns up to limit of the last transitions, of all routers or of
@@ -57,23 +59,23 @@ func (c *Client) History(ctx context.Context, router string, limit int) (*Histor
 	if limit != 0 {
 		q.Set("limit", strconv.Itoa(limit))
 	}
-	return call[History](ctx, c, http.MethodGet, "/v1/history", q)
+	return call[History](ctx, c, http.MethodGet, "/v1/history", q, nil)
 }
 
 // Reload makes the daemon read its configuration anew. A configuration that is
 // not accepted is not an error of the call: the answer says so.
 func (c *Client) Reload(ctx context.Context) (*Reload, error) {
-	return call[Reload](ctx, c, http.MethodPost, "/v1/reload", nil)
+	return call[Reload](ctx, c, http.MethodPost, "/v1/reload", nil, nil)
 }
 
 // Version returns the version of the running daemon.
 func (c *Client) Version(ctx context.Context) (*Version, error) {
-	return call[Version](ctx, c, http.MethodGet, "/v1/version", nil)
+	return call[Version](ctx, c, http.MethodGet, "/v1/version", nil, nil)
 }
 
-func call[T any](ctx context.Context, c *Client, method, path string, q url.Values) (*T, error) {
+func call[T any](ctx context.Context, c *Client, method, path string, q url.Values, content []byte) (*T, error) {
 	u := url.URL{Scheme: "http", Host: "backbeat", Path: path, RawQuery: q.Encode()}
-	req, err := http.NewRequestWithContext(ctx, method, u.String(), http.NoBody)
+	req, err := http.NewRequestWithContext(ctx, method, u.String(), bytes.NewReader(content))
 	if err != nil {
 		return nil, fmt.Errorf("make the request: %w", err)
 	}
@@ -89,7 +91,7 @@ func call[T any](ctx context.Context, c *Client, method, path string, q url.Valu
 	return decode[T](body, res.StatusCode)
 }
 
-// decode tells answers from failures. 422 is Reload's way to say no.
+// decode tells answers from failures. 422 is the way of Reload and Command to say no.
 func decode[T any](body []byte, code int) (*T, error) {
 	var head struct {
 		Schema int `json:"schema_version"`

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"slices"
 	"strconv"
 	"time"
 
@@ -39,6 +40,8 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		handle = s.version
 	case "/v1/reload":
 		method, handle = http.MethodPost, s.reload
+	case "/v1/command":
+		method, handle = http.MethodPost, s.command
 	}
 	if e := s.admit(r); e != nil {
 		fail(w, http.StatusForbidden, *e)
@@ -71,15 +74,42 @@ func (s *Server) admit(r *http.Request) *Error {
 func (s *Server) status(w http.ResponseWriter, r *http.Request) {
 	name := r.URL.Query().Get("router")
 	st, err := s.collect(r.Context(), name)
+	if err == nil && name != "" && len(st.Routers) == 0 {
+		// Then it is a service group's: what is shown is the group and whom it follows.
+		if st, err = s.collect(r.Context(), ""); err == nil && !narrow(st, name) {
+			s.unknownRouter(w, r, name)
+			return
+		}
+	}
 	if err != nil {
 		s.unavailable(w, err)
 		return
 	}
-	if name != "" && len(st.Routers) == 0 {
-		s.unknownRouter(w, r, name)
-		return
-	}
 	s.answer(w, http.StatusOK, st)
+}
+
+// narrow leaves of a whole status a service group and what has to do with it.
+// It reports whether there is such a group.
+func narrow(st *Status, group string) bool {
+	i := slices.IndexFunc(st.Services, func(s daemon.ServiceStatus) bool { return s.Name == group })
+	if i < 0 {
+		return false
+	}
+	st.Services = st.Services[i : i+1]
+	follows := st.Services[0].Follows
+	st.Routers = slices.DeleteFunc(st.Routers, func(r daemon.RouterStatus) bool { return !slices.Contains(follows, r.Name) })
+	st.Links = slices.DeleteFunc(st.Links, func(l daemon.LinkStatus) bool {
+		return !slices.ContainsFunc(st.Routers, func(r daemon.RouterStatus) bool { return r.Interface == l.Name })
+	})
+	st.Checks = slices.DeleteFunc(st.Checks, func(c daemon.CheckStatus) bool {
+		return !slices.ContainsFunc(c.Routers, func(n string) bool { return slices.Contains(follows, n) })
+	})
+	return true
+}
+
+// following leaves of the service groups those that follow a virtual router.
+func following(list []daemon.ServiceStatus, router string) []daemon.ServiceStatus {
+	return slices.DeleteFunc(list, func(s daemon.ServiceStatus) bool { return s.Name != router && !slices.Contains(s.Follows, router) })
 }
 
 // collect puts the status together from pages. A reload between two pages may
@@ -98,7 +128,7 @@ func (s *Server) collect(ctx context.Context, name string) (*Status, error) {
 	routers, links := map[key]bool{}, map[string]bool{}
 	all := []daemon.RouterStatus{}
 	allLinks := []daemon.LinkStatus{}
-	var found []daemon.CheckStatus // they come with the first page
+	var first daemon.StatusPage // checks, groups and orders come with it
 	for from, n := 0, 0; n < maxPages; n++ {
 		page, err := ask(ctx, s, func(reply chan<- daemon.StatusPage) daemon.Input {
 			return daemon.StatusQuery{Name: name, From: from, Limit: pageSize, Reply: reply}
@@ -118,8 +148,8 @@ func (s *Server) collect(ctx context.Context, name string) (*Status, error) {
 				allLinks = append(allLinks, l)
 			}
 		}
-		if page.Checks != nil {
-			found = page.Checks
+		if n == 0 {
+			first = page
 		}
 		st.StatusPage = page
 		from += len(page.Routers)
@@ -127,7 +157,10 @@ func (s *Server) collect(ctx context.Context, name string) (*Status, error) {
 			break
 		}
 	}
-	st.Routers, st.Links, st.Checks = all, allLinks, found
+	st.Routers, st.Links, st.Checks, st.Services, st.Orders = all, allLinks, first.Checks, first.Services, first.Orders
+	if name != "" {
+		st.Services = following(st.Services, name)
+	}
 	return st, nil
 }
 
@@ -186,9 +219,15 @@ func (s *Server) reload(w http.ResponseWriter, r *http.Request) {
 func (s *Server) unknownRouter(w http.ResponseWriter, r *http.Request, name string) {
 	e := Error{Code: CodeUnknownRouter, Message: fmt.Sprintf("there is no virtual router %q here", name)}
 	if st, err := s.collect(r.Context(), ""); err == nil {
-		names := make([]string, len(st.Routers))
+		var names []string
 		for i := range st.Routers {
-			names[i] = st.Routers[i].Name
+			names = append(names, st.Routers[i].Name)
+		}
+		if len(st.Services) > 0 && r.URL.Path == "/v1/status" {
+			e.Message = fmt.Sprintf("there is no virtual router or service group %q here", name)
+			for i := range st.Services {
+				names = append(names, st.Services[i].Name)
+			}
 		}
 		e.Suggestion = nearest(name, names)
 	}

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -30,6 +31,10 @@ type loop struct {
 	pages   int
 	done    chan struct{}
 	inputs  chan daemon.Input
+	// services and orders come with the first page, obey takes commands.
+	services []daemon.ServiceStatus
+	orders   []daemon.Order
+	obey     func(daemon.Command)
 }
 
 func newLoop(t *testing.T, names ...string) *loop {
@@ -68,7 +73,12 @@ func (l *loop) answer(in daemon.Input) {
 				p.Routers = append(p.Routers, daemon.RouterStatus{Name: n, State: "active", Counters: map[string]uint64{"x": 1}})
 			}
 		}
+		if q.From == 0 {
+			p.Services, p.Orders = slices.Clone(l.services), l.orders
+		}
 		q.Reply <- p
+	case daemon.Command:
+		l.obey(q)
 	case daemon.HistoryQuery:
 		var list []daemon.Transition
 		for _, tr := range l.past {
