@@ -13,6 +13,12 @@ const (
 	OnInitialize
 	// OnFault: the router left the election because it had to.
 	OnFault
+	// OnReady: everything of the service group is up.
+	OnReady
+	// OnUnfit: the service group cannot be brought up on this host.
+	OnUnfit
+	// OnStuckStep: a step of the service group cannot be brought down.
+	OnStuckStep
 )
 
 // HookSpec is one hook block: a command that is told about transitions.

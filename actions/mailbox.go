@@ -16,7 +16,8 @@ const MailboxRoom = 64
 var occasions = [...]struct {
 	occasion Occasion
 	word     string
-}{{OnActive, "active"}, {OnBackup, "backup"}, {OnInitialize, "initialize"}, {OnFault, "fault"}}
+}{{OnActive, "active"}, {OnBackup, "backup"}, {OnInitialize, "initialize"}, {OnFault, "fault"},
+	{OnReady, "ready"}, {OnUnfit, "unfit"}, {OnStuckStep, "stuck"}}
 
 // String returns the word of an occasion, or the words of a set joined by "+".
 // The empty set is "none".

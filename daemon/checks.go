@@ -224,9 +224,21 @@ func asks(r *router, h health) bool {
 	return r.cfg.Spec.Preempt || h.Degraded
 }
 
+// commanded is what operators' orders make of a priority.
+func (l *Loop) commanded(r *router, h health) health {
+	switch o := l.orders.find(OrderPin, r.cfg.Name); {
+	case r.cfg.Spec.Priority == vrrp.PriorityOwner:
+	case r.movedHere && !h.Degraded:
+		h.Priority, h.why = 254, "moved here by an operator"
+	case o != nil && !(r.fsm.State() == vrrp.Active && (r.moving || r.fsm.Parting())):
+		h.Priority, h.why = 1, "pinned to another host: "+o.String()
+	}
+	return h
+}
+
 // assess brings a router to what its checks come to now.
 func (l *Loop) assess(now time.Duration, r *router) {
-	h := l.healthOf(r)
+	h := l.commanded(r, l.healthOf(r))
 	old := r.health
 	r.health = h
 	if r.leaving {

@@ -39,6 +39,11 @@ type ServiceConfig struct {
 	WhenReady bool
 }
 
+// Equal reports whether two configurations of a service group are the same in every respect.
+func (c *ServiceConfig) Equal(o *ServiceConfig) bool {
+	return c.WhenReady == o.WhenReady && slices.Equal(c.Follows, o.Follows) && c.Ladder.Equal(&o.Ladder)
+}
+
 // GroupConfig is one sync group: its members are Active together or not at all.
 type GroupConfig struct {
 	Name string

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -27,7 +28,7 @@ func occasionOf(to, cause string) actions.Occasion {
 	switch cause {
 	case vrrp.CauseInterfaceDown.String(), vrrp.CauseInterfaceMissing.String(),
 		vrrp.CauseNoPrimaryAddress.String(), vrrp.CauseSocket.String(),
-		vrrp.CauseVirtualMAC.String(), vrrp.CauseSyncGroup.String(), vrrp.CauseCheck.String():
+		vrrp.CauseVirtualMAC.String(), vrrp.CauseSyncGroup.String(), vrrp.CauseCheck.String(), vrrp.CauseService.String():
 		return actions.OnFault
 	}
 	return actions.OnInitialize
@@ -51,6 +52,21 @@ func (l *Loop) flushHooks(now time.Duration, r *router) {
 		l.log(slog.LevelWarn, fmt.Sprintf("(%s) %d waiting hook runs were skipped: the hooks are slower than the transitions", r.cfg.Name, skipped))
 	}
 	l.runHooks(r)
+}
+
+// tellHooks tells the hooks of a service group's routers what has become of it.
+func (l *Loop) tellHooks(now time.Duration, s *service, o actions.Occasion, text string) {
+	for _, r := range s.routers {
+		if r.record == nil || !r.hooks.Wants(o) {
+			continue
+		}
+		l.flushHooks(now, r)
+		env, stdin := hookInput(l.cfg.Node, r.cfg, o, r.record)
+		env = append(env, "BACKBEAT_SERVICE_GROUP="+s.cfg.Ladder.Name, "BACKBEAT_TEXT="+text)
+		slices.Sort(env)
+		r.hooks.Post(r.record.Term, o, env, stdin)
+		l.runHooks(r)
+	}
 }
 
 func (l *Loop) runHooks(r *router) {

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/backbeat-ha/backbeat/actions"
@@ -226,7 +227,7 @@ func (l *Loop) onLink(now time.Duration, v actions.LinkChanged) {
 		}
 	}
 	for _, r := range k.guests {
-		if r.fsm.State() == vrrp.Active && (renumbered || came || moved) {
+		if r.fsm.State() == vrrp.Active && r.held && (renumbered || came || moved) {
 			l.want(r, true)
 			r.announceDue = true
 		}
@@ -282,7 +283,7 @@ func (l *Loop) retry(now time.Duration) {
 func (l *Loop) evaluate(now time.Duration, routers ...*router) {
 	var changed []*router
 	for _, r := range routers {
-		own := r.link.stateFor(r)
+		own := l.stateFor(r)
 		if own.Fault != r.own.Fault && r.group != nil {
 			changed = append(changed, r)
 		}
@@ -308,8 +309,20 @@ func (l *Loop) tellState(now time.Duration, r *router) {
 		return // sockets are being opened anew (another MAC): no reason to leave
 	}
 	if r.toldOnce && st == r.told {
+		l.letStay(r)
 		return
 	}
+	if st.Fault.Peaceful() && !r.fsm.Parting() && l.standing(r) {
+		// First the services, then the farewell: until then it goes on as Active.
+		if !r.heldBack {
+			r.heldBack = true
+			l.log(slog.LevelWarn, fmt.Sprintf("(%s) will step aside as soon as service group %s is down: %s", r.cfg.Name, r.service.cfg.Ladder.Name, faultText(r.cfg.Interface, st)),
+				slog.String("router", r.cfg.Name), slog.String("fault", st.Fault.String()))
+			r.service.touch(l)
+		}
+		return
+	}
+	l.letStay(r)
 	r.told, r.toldOnce = st, true
 	before := r.fsm.State()
 	l.step(now, r, st)
@@ -317,6 +330,33 @@ func (l *Loop) tellState(now time.Duration, r *router) {
 		l.log(slog.LevelWarn, fmt.Sprintf("(%s) waiting: %s", r.cfg.Name, faultText(r.cfg.Interface, st)),
 			slog.String("router", r.cfg.Name), slog.String("fault", st.Fault.String()))
 	}
+}
+
+// letStay ends the wait of a router whose fault has gone, or has been told.
+func (l *Loop) letStay(r *router) {
+	if r.heldBack {
+		r.heldBack = false
+		r.service.touch(l)
+	}
+}
+
+// stateFor is the level of everything the router needs of its host: the link,
+// its checks, its service group, and no order against it.
+func (l *Loop) stateFor(r *router) vrrp.LinkState {
+	st := r.link.stateFor(r)
+	if st.Fault != vrrp.FaultNone && st.Fault != vrrp.FaultCheck {
+		return st
+	}
+	if o := l.orders.of(OrderStandby, r.cfg.Name); o != nil {
+		return vrrp.LinkState{Fault: vrrp.FaultStandby, Detail: o.String()}
+	}
+	if why := r.service.unable(r.fsm.State()); why != "" && st.Fault == vrrp.FaultNone {
+		return vrrp.LinkState{Fault: vrrp.FaultService, Detail: why}
+	}
+	if r.service != nil && !r.service.face.known && r.fsm.State() == vrrp.Initialize && st.Fault == vrrp.FaultNone {
+		return vrrp.LinkState{Fault: vrrp.FaultPending, Detail: "service group " + r.service.cfg.Ladder.Name}
+	}
+	return st
 }
 
 // stateFor is the level of everything the router needs from this link.
@@ -436,6 +476,10 @@ func faultText(name string, st vrrp.LinkState) string {
 		return fmt.Sprintf("no virtual MAC on interface %s%s", name, detail)
 	case vrrp.FaultCheck:
 		return "must not serve" + detail
+	case vrrp.FaultService:
+		return "the service group cannot be brought up here" + detail
+	case vrrp.FaultStandby:
+		return strings.TrimPrefix(detail, ": ")
 	case vrrp.FaultGroup:
 		return "another member of the sync group is out" + detail
 	case vrrp.FaultPending:

@@ -82,7 +82,17 @@ type Loop struct {
 	checkID   checks.ID
 	checkDue  dueHeap
 	checkFx   []checks.Effect
-	setAside  []*router // Backups whose deadline is not judged this turn
+
+	services   []*service
+	byGroup    map[actions.GroupID]*service
+	groupID    actions.GroupID
+	serviceDue dueHeap
+	unserved   []*service // groups that something may concern
+	toEvaluate []*router  // routers whose fault may have changed
+	toAssess   []*router  // and whose priority may have
+	orders     orderBook
+	orderAt    time.Duration // the next order expires
+	setAside   []*router     // Backups whose deadline is not judged this turn
 
 	// claims counts who has an address, running or leaving.
 	claims map[claim]int
@@ -103,6 +113,7 @@ type Loop struct {
 	groupAt  time.Duration // a group's hold-off ends
 
 	stopping bool
+	hasty    bool          // nobody is waited for
 	stopAt   time.Duration // give up waiting for last answers
 
 	stats struct {
@@ -117,11 +128,13 @@ func New(cfg *Config, ports Ports) *Loop {
 	l := &Loop{ports: ports, cfg: &Config{Node: cfg.Node},
 		// A thousand answers can come while one turn runs; senders beyond that wait.
 		inbox: make(chan Input, 1024), done: make(chan struct{}),
-		byID: map[actions.RouterID]*router{}, claims: map[claim]int{}, byCheck: map[checks.ID]*check{}, links: map[string]*link{}, byIndex: map[int]*link{},
+		byID: map[actions.RouterID]*router{}, claims: map[claim]int{}, byCheck: map[checks.ID]*check{}, byGroup: map[actions.GroupID]*service{}, orderAt: vrrp.Never, links: map[string]*link{}, byIndex: map[int]*link{},
 		groups: map[string]*group{}, armed: vrrp.Never, retryAt: vrrp.Never, groupAt: vrrp.Never, stopAt: vrrp.Never, since: ports.Clock.Wall()}
 	l.onPacket = l.packet
+	l.orders.list = append(l.orders.list, ports.Ordered...)
 	l.history.load(ports.Past)
 	l.reload(ports.Clock.Now(), cfg)
+	l.armOrders(ports.Clock.Now())
 	return l
 }
 
@@ -169,9 +182,13 @@ func (l *Loop) Turn() (next time.Duration, finished bool) {
 	}
 	now = l.ports.Clock.Now()
 	l.expire(now)
-	l.decide(now)
+	l.conclude(now)
 	l.ports.Wire.Flush()
 	l.runChecks(now)
+	l.runServices(now)
+	if now >= l.orderAt {
+		l.expireOrders(now)
+	}
 	more := l.drainInputs()
 	if now >= l.retryAt {
 		l.retry(now)
@@ -179,7 +196,7 @@ func (l *Loop) Turn() (next time.Duration, finished bool) {
 	if l.untidy {
 		l.tidy(now)
 	}
-	l.decide(now)
+	l.conclude(now)
 	l.ports.Wire.Flush()
 	if l.stopping && l.left(now) {
 		for _, r := range l.routers {
@@ -189,11 +206,25 @@ func (l *Loop) Turn() (next time.Duration, finished bool) {
 		}
 		return vrrp.Never, true
 	}
-	l.armed = min(l.due.next(), l.checkDue.next(), l.retryAt, l.groupAt, l.stopAt)
+	l.armed = min(l.due.next(), l.checkDue.next(), l.serviceDue.next(), l.orderAt, l.retryAt, l.groupAt, l.stopAt)
 	if more || l.unread > 0 {
 		return now, false
 	}
 	return l.armed, false
+}
+
+// conclude carries out what follows from the steps taken: sync groups decide,
+// service groups are steered, routers learn what groups allow. Each may concern
+// the others, so it goes on until all agree.
+func (l *Loop) conclude(now time.Duration) {
+	for {
+		l.decide(now)
+		l.serve(now)
+		l.reevaluate(now)
+		if len(l.undecided) == 0 && len(l.unserved) == 0 && len(l.toAssess) == 0 {
+			return
+		}
+	}
 }
 
 // judgeLateness compares this turn with the deadline it was wanted for. A loop
@@ -245,8 +276,11 @@ func (l *Loop) packet(p *vrrp.Packet) {
 	l.received.Src, l.received.TTL, l.received.Form, l.received.At = l.datagram.Src, l.datagram.TTL, form, p.At
 	now := l.ports.Clock.Now()
 	l.step(now, r, &l.received)
-	if r.group != nil && l.received.Advert.Priority == vrrp.PriorityStop {
-		l.peerLeft(now, r)
+	if l.received.Advert.Priority == vrrp.PriorityStop {
+		l.peerReleased(now, r)
+		if r.group != nil {
+			l.peerLeft(now, r)
+		}
 	}
 }
 
@@ -325,6 +359,7 @@ func (l *Loop) step(now time.Duration, r *router, ev vrrp.Event) {
 	if len(l.effects) > 0 {
 		l.carryOut(now, r)
 		r.group.changed(l)
+		r.service.touch(l)
 	}
 }
 
@@ -359,6 +394,12 @@ func (l *Loop) onInput(now time.Duration, in Input) {
 		l.onHookDone(now, v)
 	case checks.Done:
 		l.onProbed(now, v)
+	case actions.Done:
+		l.onStepDone(now, v.Group, v)
+	case actions.Progress:
+		l.onStepDone(now, v.Group, v)
+	case Command:
+		v.Reply <- l.command(now, v)
 	case Reload:
 		v.Reply <- l.reload(now, v.Config)
 	case StatusQuery:
@@ -381,8 +422,26 @@ func (l *Loop) stop(now time.Duration, s Stop) {
 	l.waiting = nil
 	l.log(slog.LevelInfo, "stopping: "+s.Detail, slog.Bool("yield", s.Yield && !again))
 	for _, r := range l.routers {
-		l.step(now, r, vrrp.Shutdown{Yield: s.Yield && !again, Cause: vrrp.CauseShutdown, Detail: s.Detail})
+		l.dismiss(now, r, vrrp.Shutdown{Yield: s.Yield && !again, Cause: vrrp.CauseShutdown, Detail: s.Detail})
 	}
+	for _, s := range l.services {
+		s.touch(l)
+	}
+	if again || !s.Yield {
+		l.hasty = true
+	}
+}
+
+// dismiss makes a router leave: at once, or, where it yields, as soon as its service
+// group is down.
+func (l *Loop) dismiss(now time.Duration, r *router, e vrrp.Shutdown) {
+	if e.Yield && l.standing(r) {
+		r.dismissal = &e
+		r.service.touch(l)
+		return
+	}
+	r.dismissal = nil
+	l.step(now, r, e)
 }
 
 // left reports whether everything is over, or has been waited for long enough.
@@ -395,6 +454,9 @@ func (l *Loop) left(now time.Duration) bool {
 		if r.wishOpen || !r.hooks.Idle() {
 			open++
 		}
+	}
+	if !l.hasty && l.descending() {
+		return false // each job is bounded by its own timeout, and systemd by TimeoutStopSec
 	}
 	if open == 0 {
 		return true
@@ -414,15 +476,16 @@ func (l *Loop) log(level slog.Level, text string, attrs ...slog.Attr) {
 	l.ports.Journal.Log(Line{Level: level, Text: text, Attrs: attrs})
 }
 
-// slot is what a router or a check has in a dueHeap.
+// slot is what a router, a check or a service group has in a dueHeap.
 type slot struct {
 	heapIndex int // -1 outside
 	deadline  time.Duration
-	router    *router // one of the two
+	router    *router // one of the three
 	check     *check
+	service   *service
 }
 
-// dueHeap orders routers, or checks, by deadline.
+// dueHeap orders routers, checks or service groups by deadline.
 type dueHeap struct{ slots []*slot }
 
 func (h *dueHeap) next() time.Duration {

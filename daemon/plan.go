@@ -3,9 +3,11 @@ package daemon
 import (
 	"fmt"
 	"net/netip"
+	"reflect"
 	"slices"
 	"strings"
 
+	"github.com/backbeat-ha/backbeat/actions"
 	"github.com/backbeat-ha/backbeat/checks"
 	"github.com/backbeat-ha/backbeat/vrrp"
 )
@@ -48,6 +50,8 @@ type Plan struct {
 	Steps []PlanStep
 	// Checks are the checks that are added, removed or adjusted, sorted by name.
 	Checks []CheckStep
+	// Services are the service groups that are added, removed or adjusted, sorted by name.
+	Services []ServiceStep
 	// Stopping says that nothing was done, because the daemon is leaving.
 	Stopping bool
 }
@@ -64,6 +68,87 @@ type PlanStep struct {
 type CheckStep struct {
 	Change Change // Add, Remove or Adjust
 	Check  string
+}
+
+// ServiceStep is one service group's part of a Plan.
+type ServiceStep struct {
+	Change Change // Add, Remove or Adjust
+	Group  string
+	// Differences say what differs, for Adjust: "step systemd.apache changed".
+	Differences []string
+	// Kept is how many steps from the first one stay as they are while the rest
+	// comes down and, new, up again.
+	Kept int
+}
+
+// String is the step in one line: "adjust service group site: step systemd.apache added".
+func (s ServiceStep) String() string {
+	line := s.Change.String() + " service group " + s.Group
+	if len(s.Differences) > 0 {
+		line += ": " + strings.Join(s.Differences, ", ")
+	}
+	return line
+}
+
+// serviceSteps walks two lists sorted by name side by side.
+func serviceSteps(old, new []ServiceConfig) (steps []ServiceStep) {
+	for len(old) > 0 || len(new) > 0 {
+		switch {
+		case len(new) == 0 || len(old) > 0 && old[0].Ladder.Name < new[0].Ladder.Name:
+			steps = append(steps, ServiceStep{Change: Remove, Group: old[0].Ladder.Name})
+			old = old[1:]
+		case len(old) == 0 || new[0].Ladder.Name < old[0].Ladder.Name:
+			steps = append(steps, ServiceStep{Change: Add, Group: new[0].Ladder.Name})
+			new = new[1:]
+		default:
+			if d, kept := serviceDifferences(&old[0], &new[0]); len(d) > 0 {
+				steps = append(steps, ServiceStep{Change: Adjust, Group: new[0].Ladder.Name, Differences: d, Kept: kept})
+			}
+			old, new = old[1:], new[1:]
+		}
+	}
+	return steps
+}
+
+// serviceDifferences says what two configurations of a group differ in, and how
+// many steps from the first one are the same things in both.
+func serviceDifferences(o, n *ServiceConfig) (d []string, kept int) {
+	a, b := o.Ladder.Steps, n.Ladder.Steps
+	for kept < len(a) && kept < len(b) && a[kept].Name == b[kept].Name && reflect.DeepEqual(a[kept].Agent, b[kept].Agent) {
+		if !a[kept].Equal(&b[kept]) {
+			d = append(d, "times or limits of step "+a[kept].Name)
+		}
+		kept++
+	}
+	for i := kept; i < len(a); i++ {
+		at := slices.IndexFunc(b, func(s actions.StepSpec) bool { return s.Name == a[i].Name })
+		switch {
+		case at < 0:
+			d = append(d, "step "+a[i].Name+" removed")
+		case !reflect.DeepEqual(a[i].Agent, b[at].Agent):
+			d = append(d, "step "+a[i].Name+" changed")
+		default:
+			d = append(d, "step "+a[i].Name+" goes down and up again")
+		}
+	}
+	for i := kept; i < len(b); i++ {
+		if !slices.ContainsFunc(a, func(s actions.StepSpec) bool { return s.Name == b[i].Name }) {
+			d = append(d, "step "+b[i].Name+" added")
+		}
+	}
+	mark := func(differs bool, what string) {
+		if differs {
+			d = append(d, what)
+		}
+	}
+	mark(!slices.Equal(o.Follows, n.Follows), "follows")
+	mark(o.WhenReady != n.WhenReady, "addresses_when")
+	mark(!reflect.DeepEqual(o.Ladder.Safety, n.Ladder.Safety), "safety")
+	x, y := &o.Ladder, &n.Ladder
+	mark(x.OnStuck != y.OnStuck, "on_stuck")
+	mark(x.HoldOff != y.HoldOff || x.HoldOffMax != y.HoldOffMax, "hold_off")
+	mark(x.Qualify != y.Qualify, "qualify")
+	return d, kept
 }
 
 // String is the step in one line: "adjust check http.site".
@@ -110,6 +195,7 @@ func MakePlan(old, new *Config) Plan {
 		}
 	}
 	p.Checks = checkSteps(old.Checks, new.Checks)
+	p.Services = serviceSteps(old.Services, new.Services)
 	return p
 }
 

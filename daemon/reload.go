@@ -28,6 +28,7 @@ func (l *Loop) reload(now time.Duration, cfg *Config) Plan {
 	l.cfg = cfg
 	l.waiting = nil
 	l.recheck(now, cfg.Checks)
+	l.reserve(now, cfg.Services)
 	l.regroup()
 	for _, s := range plan.Steps {
 		switch s.Change {
@@ -46,6 +47,7 @@ func (l *Loop) reload(now time.Duration, cfg *Config) Plan {
 			l.waiting = append(l.waiting, next[s.Router])
 		}
 	}
+	l.follows()
 	l.regroup() // by what the routers are configured for now
 	l.tidy(now)
 	for _, r := range l.routers {
@@ -82,12 +84,12 @@ func (l *Loop) adjust(now time.Duration, r *router, cfg *RouterConfig) {
 	r.hooks.Configure(cfg.Hooks)
 	l.follow(now, r, Followup{What: "reload", Note: strings.Join(differences(old, cfg), ", ")})
 	wish := r.wish
-	a := l.healthOf(r)
+	a := l.commanded(r, l.healthOf(r))
 	l.step(now, r, vrrp.Configure{Spec: cfg.Spec, Priority: a.Priority, Ask: asks(r, a), Detail: "reload"})
 	if !cfg.Spec.Grouped {
 		l.step(now, r, vrrp.Promote{}) // it may have been waiting for a group
 	}
-	if r.fsm.State() == vrrp.Active && r.wish == wish && !sameHolding(old, cfg) {
+	if r.fsm.State() == vrrp.Active && r.held && r.wish == wish && !sameHolding(old, cfg) {
 		// The machine knows the advertised addresses; what goes with them is ours.
 		l.want(r, true)
 		r.announceDue = true
@@ -111,8 +113,13 @@ func sameHolding(a, b *RouterConfig) bool {
 func (l *Loop) remove(now time.Duration, r *router, c Change) {
 	r.leaving = true
 	l.regroup()
-	l.step(now, r, vrrp.Shutdown{Yield: true, Cause: vrrp.CauseRemoved, Detail: "reload: " + c.String()})
-	if r.fsm.Stopped() && !r.wishOpen {
+	l.dismiss(now, r, vrrp.Shutdown{Yield: true, Cause: vrrp.CauseRemoved, Detail: "reload: " + c.String()})
+	l.departed(now, r)
+}
+
+// departed lets a router go that has left and whose addresses are off.
+func (l *Loop) departed(now time.Duration, r *router) {
+	if r.leaving && r.link != nil && r.fsm.Stopped() && !r.wishOpen {
 		l.depart(now, r)
 	}
 }
@@ -164,6 +171,7 @@ func (l *Loop) startWaiting(now time.Duration) {
 		l.attach(r)
 		l.due.add(&r.slot)
 		l.regroup()
+		l.follows()
 		l.assess(now, r)
 		if t := l.history.died(r); t != nil {
 			l.ports.Journal.Transition(*t)

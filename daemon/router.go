@@ -52,6 +52,16 @@ type router struct {
 	noticed      map[vrrp.NoticeKind]*sighting // nil until something is noticed
 	refused      map[vrrp.Drop]*sighting
 	hooks        actions.Mailbox
+
+	service *service // the service group that follows it, or nil
+	// heldBack: a fault has not been told to the machine yet, dismissal is a
+	// Shutdown that has not, moving an operator's move: all wait for the group to
+	// come down, while the router goes on as Active.
+	heldBack  bool
+	dismissal *vrrp.Shutdown
+	moving    bool
+	movedBy   string
+	movedHere bool // by an operator: its priority is the best until it stops being Active
 }
 
 // outgoing is one advert as it leaves.
@@ -79,7 +89,9 @@ func (l *Loop) carryOut(now time.Duration, r *router) {
 		case vrrp.Become:
 			l.became(now, r, fx)
 		case vrrp.Hold:
-			l.want(r, true)
+			if !r.defers() {
+				l.want(r, true)
+			}
 		case vrrp.Release:
 			r.announceDue = false
 			l.ports.Announcer.Cancel(r.id)
@@ -88,7 +100,9 @@ func (l *Loop) carryOut(now time.Duration, r *router) {
 			}
 			l.want(r, false)
 		case vrrp.Announce:
-			l.announce(r, fx.Repeat)
+			if r.held {
+				l.announce(r, fx.Repeat)
+			}
 		case vrrp.Tell:
 			l.tell(now, r, &fx.Notice)
 		}
@@ -139,6 +153,15 @@ func (r *router) encode(e encoding) {
 // became records a transition, logs it and tells the hooks.
 func (l *Loop) became(now time.Duration, r *router, fx *vrrp.Effect) {
 	l.flushHooks(now, r)
+	if fx.From == vrrp.Active {
+		r.moving, r.heldBack = false, false
+		if r.movedHere {
+			r.movedHere = false
+			l.toAssess = append(l.toAssess, r)
+		} else if l.orders.find(OrderPin, r.cfg.Name) != nil {
+			l.toAssess = append(l.toAssess, r)
+		}
+	}
 	r.since, r.sinceInstant = l.ports.Clock.Wall(), now
 	late := time.Duration(0)
 	if fx.Reason.Timer > 0 {

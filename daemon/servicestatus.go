@@ -1,5 +1,15 @@
 package daemon
 
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/backbeat-ha/backbeat/actions"
+)
+
 // ServiceStatus is one service group for status. Durations are seconds.
 type ServiceStatus struct {
 	Name string `json:"name"`
@@ -66,4 +76,105 @@ type StepStatus struct {
 	StopFailures    uint64 `json:"stop_failures"`
 	Monitors        uint64 `json:"monitors"`
 	MonitorFailures uint64 `json:"monitor_failures"`
+}
+
+// serviceStatus copies the groups out: all, or those that the routers of a query
+// have or that have its name.
+func (l *Loop) serviceStatus(now time.Duration, name string, list []*router) []ServiceStatus {
+	var out []ServiceStatus
+	for _, s := range l.services {
+		if name != "" && s.cfg.Ladder.Name != name && !slices.ContainsFunc(list, func(r *router) bool { return r.service == s }) {
+			continue
+		}
+		out = append(out, l.oneService(now, s))
+	}
+	slices.SortFunc(out, func(a, b ServiceStatus) int { return strings.Compare(a.Name, b.Name) })
+	return out
+}
+
+func (l *Loop) oneService(now time.Duration, s *service) ServiceStatus {
+	v := s.ladder.View(now)
+	st := ServiceStatus{Name: s.cfg.Ladder.Name, Follows: s.cfg.Follows, Aim: "down", Up: v.Height, Total: len(v.Steps),
+		Safety: s.ladder.Spec().Safety.Mode.String(), Claim: v.ClaimHow, ClaimWaits: v.ClaimWaits, AddressesWhen: "active",
+		Unqualified: s.face.unqualified, Stuck: s.face.stuck}
+	if v.Aim {
+		st.Aim = "up"
+	}
+	if s.cfg.WhenReady {
+		st.AddressesWhen = "ready"
+	}
+	if u := v.Unfit; u != nil {
+		st.Unfit = u.Step + ": " + u.Why
+		st.UnfitFor = rest(u.Until, now)
+	}
+	if o := l.orders.of(OrderMaintenance, s.cfg.Ladder.Name); o != nil {
+		st.Maintenance = o.String()
+	}
+	if v.Limit < len(v.Steps) {
+		st.StoppedFrom = v.Steps[v.Limit].Name
+	}
+	for i := range v.Steps {
+		st.Steps = append(st.Steps, stepStatus(now, &v.Steps[i]))
+	}
+	st.State, st.Text = s.describe(&v, &st)
+	return st
+}
+
+func stepStatus(now time.Duration, v *actions.StepView) StepStatus {
+	s := StepStatus{Name: v.Name, State: v.State.String(), For: (now - v.Since).Seconds(), Progress: v.Progress, Detail: v.Detail, Output: v.Output,
+		Degraded: v.Degraded, Stuck: v.Stuck, Unqualified: v.Unqualified, Restarts: v.Restarts, Allowed: v.Allowed,
+		Starts: v.Counters.Starts, StartFailures: v.Counters.StartFailures, Stops: v.Counters.Stops, StopFailures: v.Counters.StopFailures,
+		Monitors: v.Counters.Monitors, MonitorFailures: v.Counters.MonitorFailures}
+	if v.Since == 0 {
+		s.For = 0
+	}
+	if v.Working {
+		s.Doing, s.DoingFor = v.Doing.String(), (now - v.Began).Seconds()
+	}
+	if v.LastAt > 0 {
+		ago := (now - v.LastAt).Seconds()
+		s.LookedAgo = &ago
+	}
+	return s
+}
+
+// describe is the state of a group in a word and in a sentence.
+func (s *service) describe(v *actions.LadderView, st *ServiceStatus) (word, text string) {
+	moving := ""
+	for i := range v.Steps {
+		if w := &v.Steps[i]; w.Working && !w.Monitor && w.Doing != actions.Qualify {
+			moving = fmt.Sprintf("%s: %s", w.Name, w.Doing)
+			if w.Progress != "" {
+				moving += ": " + w.Progress
+			}
+		}
+	}
+	where := "followed router is not Active here"
+	for _, r := range s.routers {
+		if r.reluctant() {
+			where = r.cfg.Name + " steps aside as soon as all steps are down"
+		}
+	}
+	switch {
+	case st.Stuck != "":
+		return "stuck", st.Stuck + "; nothing below it is touched"
+	case !v.Known && !v.Aim:
+		return "looking", "finding out what is up"
+	case v.Unfit != nil:
+		return "unfit", "this host cannot serve: " + st.Unfit
+	case v.Aim && v.ClaimWaits != "" && !v.Claimed:
+		return "claiming", v.ClaimWaits
+	case v.Ready && v.Limit < len(v.Steps):
+		return "limited", "an operator keeps " + st.StoppedFrom + " and what stands on it down"
+	case v.Ready:
+		return "up", "all steps are up"
+	case v.Aim:
+		return "starting", moving
+	case !v.Bottom:
+		return "stopping", cmp.Or(moving, where)
+	case st.Unqualified != "":
+		return "down", "could not be brought up here: " + st.Unqualified
+	default:
+		return "down", where
+	}
 }

@@ -22,7 +22,7 @@ func (l *Loop) status(now time.Duration, q StatusQuery) StatusPage {
 	if q.Name != "" {
 		list = nil
 		for _, r := range l.routers {
-			if r.cfg.Name == q.Name {
+			if r.cfg.Name == q.Name || r.service != nil && r.service.cfg.Ladder.Name == q.Name {
 				list = append(list, r)
 			}
 		}
@@ -34,6 +34,8 @@ func (l *Loop) status(now time.Duration, q StatusQuery) StatusPage {
 		return page // the links and checks came with the first page
 	}
 	page.Checks = l.checkStatus(now, q.Name, list)
+	page.Services = l.serviceStatus(now, q.Name, list)
+	page.Orders = slices.Clone(l.orders.list)
 	for _, k := range l.links {
 		if q.Name == "" || slices.ContainsFunc(list, func(r *router) bool { return r.link == k }) {
 			page.Links = append(page.Links, l.linkStatus(now, k))
@@ -74,6 +76,7 @@ func (l *Loop) routerStatus(r *router, now time.Duration) RouterStatus {
 		s.Active = &ActiveStatus{Address: v.Heard.Src.String(), Priority: v.Heard.Priority, Interval: v.Heard.Interval.Seconds(),
 			Checksum: v.Heard.Form.String(), HeardAgo: (now - v.Heard.At).Seconds()}
 	}
+	l.statusOfOrders(r, &s, &v)
 	s.Degraded = r.health.Degraded
 	s.Contributions = l.contributions(r)
 	s.ActiveDownIn, s.PreemptIn = rest(v.DownDue, now), rest(v.HoldDue, now)
@@ -95,6 +98,33 @@ func (l *Loop) routerStatus(r *router, now time.Duration) RouterStatus {
 		s.Hooks = append(s.Hooks, hs)
 	}
 	return s
+}
+
+// statusOfOrders fills in what operators and the service group have to do with it.
+func (l *Loop) statusOfOrders(r *router, s *RouterStatus, v *vrrp.View) {
+	if o := l.orders.of(OrderStandby, r.cfg.Name); o != nil {
+		s.Standby = o.String()
+	}
+	if o := l.orders.find(OrderPin, r.cfg.Name); o != nil {
+		s.Pinned = o.String()
+	}
+	s.MovedAway, s.MovedHere = v.Aside, r.movedHere
+	if r.service == nil {
+		return
+	}
+	s.ServiceGroup = r.service.cfg.Ladder.Name
+	switch {
+	case r.dismissal != nil:
+		s.SteppingAside = "leaves as soon as the service group is down: " + r.dismissal.Detail
+	case r.moving:
+		s.SteppingAside = "steps aside as soon as the service group is down: " + r.movedBy
+	case r.heldBack:
+		own := r.own
+		if own.Fault == vrrp.FaultNone {
+			own, _ = r.group.faultOf(r)
+		}
+		s.SteppingAside = "steps aside as soon as the service group is down: " + faultText(r.cfg.Interface, own)
+	}
 }
 
 // statusOfLink fills in how the router is on its link: version, mode, virtual

@@ -1,0 +1,462 @@
+package daemon
+
+import (
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/backbeat-ha/backbeat/actions"
+	"github.com/backbeat-ha/backbeat/vrrp"
+)
+
+// command carries out an operator's request, or says why not.
+func (l *Loop) command(now time.Duration, c Command) CommandResult {
+	if l.stopping {
+		return CommandResult{Code: "stopping", Text: "the daemon is leaving"}
+	}
+	var res CommandResult
+	switch c.Verb {
+	case CommandStandby, CommandOnline:
+		res = l.commandStandby(now, &c)
+	case CommandMove:
+		res = l.commandMove(now, &c)
+	case CommandUnmove:
+		res = l.commandUnmove(now, &c)
+	case CommandClear:
+		res = l.commandClear(now, &c)
+	case CommandGroupStop, CommandGroupStart, CommandGroupRestart:
+		res = l.commandGroup(now, &c)
+	case CommandMaintenanceOn, CommandMaintenanceOff:
+		res = l.commandMaintenance(now, &c)
+	case CommandFenceConfirm:
+		res = l.commandConfirm(now, &c)
+	default:
+		res = CommandResult{Code: "refused", Text: fmt.Sprintf("%q is not a command", c.Verb)}
+	}
+	level, word := slog.LevelInfo, "command"
+	if !res.OK {
+		level, word = slog.LevelWarn, "command refused"
+	}
+	reason := ""
+	if c.Reason != "" {
+		reason = " (" + c.Reason + ")"
+	}
+	l.log(level, fmt.Sprintf("%s by %s: %s%s: %s", word, c.By, strings.TrimSpace(string(c.Verb)+" "+c.Name+" "+c.Step), reason, res.Text))
+	return res
+}
+
+// chosen are the routers that a name means: one, all members of a sync group, those of
+// a service group, or all with an empty name.
+func (l *Loop) chosen(name string) (list []*router, fail *CommandResult) {
+	for _, r := range l.routers {
+		if !r.leaving && (name == "" || r.cfg.Name == name || r.cfg.Group == name || r.service != nil && r.service.cfg.Ladder.Name == name) {
+			list = append(list, r)
+		}
+	}
+	if len(list) > 0 {
+		return list, nil
+	}
+	f := CommandResult{Code: "unknown-name", Text: fmt.Sprintf("there is no virtual router or service group %q here", name)}
+	if name == "" {
+		f.Text = "there is no virtual router here"
+	}
+	for _, r := range l.routers {
+		f.Suggestions = append(f.Suggestions, r.cfg.Name)
+	}
+	for _, s := range l.services {
+		f.Suggestions = append(f.Suggestions, s.cfg.Ladder.Name)
+	}
+	return nil, &f
+}
+
+// tied adds the other members of the sync groups: they go together.
+func tied(list []*router) []*router {
+	var all []*router
+	seen := map[*router]bool{}
+	add := func(r *router) {
+		if !seen[r] && !r.leaving {
+			seen[r] = true
+			all = append(all, r)
+		}
+	}
+	for _, r := range list {
+		add(r)
+		if r.group != nil {
+			for _, m := range r.group.members {
+				add(m)
+			}
+		}
+	}
+	return all
+}
+
+func began(list []*router, text string) CommandResult {
+	res := CommandResult{OK: true, Text: text}
+	for _, r := range list {
+		res.Routers = append(res.Routers, r.cfg.Name)
+		if r.service != nil && (len(res.Services) == 0 || res.Services[len(res.Services)-1] != r.service.cfg.Ladder.Name) {
+			res.Services = append(res.Services, r.service.cfg.Ladder.Name)
+		}
+	}
+	return res
+}
+
+// order makes a standing order of a command.
+func (l *Loop) order(kind OrderKind, name string, c *Command) Order {
+	o := Order{Kind: kind, Name: name, By: c.By, Reason: c.Reason, Since: l.ports.Clock.Wall().Round(time.Second)}
+	if c.For > 0 {
+		o.Until = o.Since.Add(c.For)
+	}
+	return o
+}
+
+// ordered brings routers and groups to the orders in force, and keeps these.
+func (l *Loop) ordered(now time.Duration) {
+	if l.ports.Orders != nil {
+		l.ports.Orders.Keep(append([]Order(nil), l.orders.list...))
+	}
+	l.armOrders(now)
+	for _, s := range l.services {
+		if managed := l.orders.of(OrderMaintenance, s.cfg.Ladder.Name) == nil; managed != s.ladder.Managed() {
+			l.stepService(now, s, actions.Manage{On: managed})
+		}
+	}
+	for _, r := range l.routers {
+		if r.link != nil && !r.leaving {
+			l.assess(now, r)
+			l.stale(r)
+		}
+	}
+	l.reevaluate(now)
+}
+
+// armOrders notes when the next order expires.
+func (l *Loop) armOrders(now time.Duration) {
+	l.orderAt = vrrp.Never
+	wall := l.ports.Clock.Wall()
+	for i := range l.orders.list {
+		if until := l.orders.list[i].Until; !until.IsZero() {
+			l.orderAt = min(l.orderAt, now+max(until.Sub(wall), 0)+time.Millisecond)
+		}
+	}
+}
+
+// expireOrders drops orders whose time has come.
+func (l *Loop) expireOrders(now time.Duration) {
+	l.orderAt = vrrp.Never
+	wall := l.ports.Clock.Wall()
+	var left []Order
+	for _, o := range l.orders.list {
+		if !o.Until.IsZero() && !wall.Before(o.Until) {
+			l.log(slog.LevelInfo, fmt.Sprintf("%s has expired", o.String()))
+			continue
+		}
+		left = append(left, o)
+	}
+	if len(left) == len(l.orders.list) {
+		l.armOrders(now) // the wall clock was set back
+		return
+	}
+	l.orders.list = left
+	l.ordered(now)
+}
+
+func (l *Loop) commandStandby(now time.Duration, c *Command) CommandResult {
+	list, fail := l.chosen(c.Name)
+	if fail != nil {
+		return *fail
+	}
+	who := "this host"
+	if c.Name != "" {
+		who = c.Name
+	}
+	if c.Verb == CommandOnline {
+		if !l.orders.remove(OrderStandby, c.Name) {
+			if o := l.orders.of(OrderStandby, c.Name); o != nil {
+				return CommandResult{Code: "refused", Text: fmt.Sprintf("the whole host is in %s: backbeat online, without a name, ends that", o)}
+			}
+			return began(list, who+" is not in standby")
+		}
+		l.ordered(now)
+		return began(list, who+" takes part again")
+	}
+	for _, r := range list {
+		if res := l.handsOff(r, c); res != nil {
+			return *res
+		}
+	}
+	l.orders.set(l.order(OrderStandby, c.Name, c))
+	l.ordered(now)
+	return began(list, who+" goes into standby")
+}
+
+// handsOff refuses what would need the steps of a group in maintenance to move.
+func (l *Loop) handsOff(r *router, c *Command) *CommandResult {
+	s := r.service
+	if s == nil || s.ladder.Managed() || r.fsm.State() != vrrp.Active || s.ladder.Bottom() || c.Force {
+		return nil
+	}
+	return &CommandResult{Code: "refused", Text: fmt.Sprintf("service group %s is in maintenance, so its steps would stay up on this host: backbeat maintenance off first", s.cfg.Ladder.Name)}
+}
+
+func (l *Loop) commandMove(now time.Duration, c *Command) CommandResult {
+	list, fail := l.chosen(c.Name)
+	if fail != nil {
+		return *fail
+	}
+	if c.Name == "" {
+		return CommandResult{Code: "refused", Text: "say what to move: backbeat move NAME"}
+	}
+	list = tied(list)
+	if c.Here {
+		return l.moveHere(now, list, c)
+	}
+	for _, r := range list {
+		if res := l.handsOff(r, c); res != nil {
+			return *res
+		}
+		switch st := r.fsm.State(); {
+		case r.cfg.Owner:
+			return CommandResult{Code: "refused", Text: fmt.Sprintf("%s has its addresses as owner (priority 255), which nobody can take: backbeat standby %s instead", r.cfg.Name, r.cfg.Name)}
+		case st != vrrp.Active && !c.Pin:
+			where := ""
+			if h := r.fsm.View().Heard; st == vrrp.Backup && h.Src.IsValid() {
+				where = fmt.Sprintf("; %s is Active", h.Src)
+			}
+			return CommandResult{Code: "not-active", Text: fmt.Sprintf("%s is %s here%s: run backbeat move %s there, or backbeat move %s --here", r.cfg.Name, title(st), where, c.Name, c.Name)}
+		case st == vrrp.Active && len(r.fsm.Peers()) == 0 && !c.Force && !r.cfg.Spec.Unicast():
+			return CommandResult{Code: "refused", Text: fmt.Sprintf("no other host has been heard on VRID %d since this one started, so nobody may be there to take over; --force tries all the same", r.cfg.Spec.VRID)}
+		}
+	}
+	if c.Pin {
+		for _, r := range list {
+			l.orders.set(l.order(OrderPin, r.cfg.Name, c))
+		}
+	}
+	for _, r := range list {
+		if r.fsm.State() == vrrp.Active {
+			r.moving, r.movedBy = true, "move by "+c.By
+			if c.Reason != "" {
+				r.movedBy += ": " + c.Reason
+			}
+			l.stepAside(now, r)
+		}
+	}
+	if c.Pin {
+		l.ordered(now)
+	}
+	return began(list, fmt.Sprintf("%s steps aside for whoever takes over", c.Name))
+}
+
+// stepAside lets a router that is moving go, now or when its group is down.
+func (l *Loop) stepAside(now time.Duration, r *router) {
+	if l.standing(r) {
+		r.service.touch(l)
+		return
+	}
+	r.moving = false
+	l.step(now, r, vrrp.StepAside{Detail: r.movedBy})
+}
+
+func (l *Loop) moveHere(now time.Duration, list []*router, c *Command) CommandResult {
+	for _, r := range list {
+		st := r.fsm.View()
+		switch {
+		case st.State == vrrp.Active && !st.Yielding:
+			return began(list, fmt.Sprintf("%s is Active here already", r.cfg.Name))
+		case st.State != vrrp.Backup:
+			return CommandResult{Code: "refused", Text: fmt.Sprintf("%s takes no part in the election here: %s", r.cfg.Name, r.fault())}
+		case r.health.Degraded && !c.Force:
+			return CommandResult{Code: "refused", Text: fmt.Sprintf("this host is degraded by %s; --force moves it here all the same", r.health.why)}
+		}
+	}
+	for _, r := range list {
+		l.orders.remove(OrderPin, r.cfg.Name)
+		r.movedHere = true
+		l.assess(now, r)
+		l.step(now, r, vrrp.TakeOver{Detail: "move by " + c.By})
+	}
+	l.ordered(now)
+	return began(list, fmt.Sprintf("%s comes here", c.Name))
+}
+
+// fault is why a router takes no part, in words.
+func (r *router) fault() string {
+	if text := faultText(r.cfg.Interface, r.told); text != "" {
+		return text
+	}
+	return r.fsm.Why().String()
+}
+
+func (l *Loop) commandUnmove(now time.Duration, c *Command) CommandResult {
+	list, fail := l.chosen(c.Name)
+	if fail != nil {
+		return *fail
+	}
+	list = tied(list)
+	some := false
+	for _, r := range list {
+		some = l.orders.remove(OrderPin, r.cfg.Name) || some || r.movedHere || r.moving || r.fsm.View().Aside
+		r.movedHere = false
+		if r.moving {
+			r.moving = false
+			r.service.touch(l)
+		}
+		l.step(now, r, vrrp.Return{})
+	}
+	l.ordered(now)
+	if !some {
+		return began(list, c.Name+" was not moved")
+	}
+	return began(list, c.Name+" is where its priorities put it again")
+}
+
+func (l *Loop) commandClear(now time.Duration, c *Command) CommandResult {
+	list, fail := l.served(c.Name)
+	if fail != nil {
+		return *fail
+	}
+	res := CommandResult{OK: true, Text: "failures cleared"}
+	for _, s := range list {
+		l.stepService(now, s, actions.ClearFailures{})
+		res.Services = append(res.Services, s.cfg.Ladder.Name)
+	}
+	l.reevaluate(now)
+	return res
+}
+
+// served are the service groups that a name means: one, or the one of a router.
+func (l *Loop) served(name string) (list []*service, fail *CommandResult) {
+	for _, s := range l.services {
+		follows := false
+		for _, r := range s.routers {
+			follows = follows || r.cfg.Name == name
+		}
+		if name == "" || s.cfg.Ladder.Name == name || follows {
+			list = append(list, s)
+		}
+	}
+	if len(list) > 0 {
+		return list, nil
+	}
+	f := CommandResult{Code: "no-group", Text: fmt.Sprintf("there is no service group %q here", name)}
+	if name == "" {
+		f.Text = "there is no service group here"
+	}
+	for _, s := range l.services {
+		f.Suggestions = append(f.Suggestions, s.cfg.Ladder.Name)
+	}
+	return nil, &f
+}
+
+func (l *Loop) commandGroup(now time.Duration, c *Command) CommandResult {
+	list, fail := l.served(c.Name)
+	switch {
+	case fail != nil:
+		return *fail
+	case len(list) > 1:
+		return CommandResult{Code: "refused", Text: "say which service group"}
+	}
+	s := list[0]
+	n := len(s.cfg.Ladder.Steps)
+	i := 0
+	if c.Step != "" {
+		if i = s.ladder.Find(c.Step); i < 0 {
+			f := CommandResult{Code: "unknown-step", Text: fmt.Sprintf("service group %s has no step %q", s.cfg.Ladder.Name, c.Step)}
+			for k := range s.cfg.Ladder.Steps {
+				f.Suggestions = append(f.Suggestions, s.cfg.Ladder.Steps[k].Name)
+			}
+			return f
+		}
+	}
+	if !s.ladder.Managed() {
+		return CommandResult{Code: "refused", Text: fmt.Sprintf("service group %s is in maintenance: backbeat maintenance off first", s.cfg.Ladder.Name)}
+	}
+	res := CommandResult{OK: true, Services: []string{s.cfg.Ladder.Name}}
+	name := s.ladder.StepName(i)
+	switch c.Verb {
+	case CommandGroupStop:
+		l.stepService(now, s, actions.LimitHeight{Height: i})
+		res.Text = fmt.Sprintf("%s and what stands on it goes down and stays down until backbeat group start %s", name, s.cfg.Ladder.Name)
+		if c.Unmanage {
+			s.unmanage = l.order(OrderMaintenance, s.cfg.Ladder.Name, c)
+			s.unmanageAt = i
+			l.unmanage(now, s)
+			res.Text += "; then nothing is touched until backbeat maintenance off " + s.cfg.Ladder.Name
+		}
+	case CommandGroupStart:
+		l.stepService(now, s, actions.LimitHeight{Height: n})
+		res.Text = "all steps may be up"
+	default:
+		if s.ladder.View(now).Steps[i].State != actions.Up {
+			return CommandResult{Code: "refused", Text: name + " is not up here"}
+		}
+		l.stepService(now, s, actions.RestartStep{Step: i})
+		res.Text = fmt.Sprintf("%s and what stands on it goes down and up again", name)
+	}
+	l.reevaluate(now)
+	return res
+}
+
+// unmanage takes the hands off once the steps that were to be stopped are down.
+func (l *Loop) unmanage(now time.Duration, s *service) {
+	if s.unmanage.Kind == "" {
+		return
+	}
+	for i, st := range s.ladder.View(now).Steps {
+		if i >= s.unmanageAt && (st.State != actions.Down || st.Working && st.Doing == actions.Stop) {
+			return
+		}
+	}
+	l.orders.set(s.unmanage)
+	s.unmanage = Order{}
+	l.ordered(now)
+}
+
+func (l *Loop) commandMaintenance(now time.Duration, c *Command) CommandResult {
+	list, fail := l.served(c.Name)
+	if fail != nil {
+		return *fail
+	}
+	name := ""
+	if c.Name != "" {
+		name = list[0].cfg.Ladder.Name
+	}
+	res := CommandResult{OK: true}
+	for _, s := range list {
+		res.Services = append(res.Services, s.cfg.Ladder.Name)
+	}
+	if c.Verb == CommandMaintenanceOn {
+		l.orders.set(l.order(OrderMaintenance, name, c))
+		l.ordered(now)
+		res.Text = "steps are looked at and not touched until backbeat maintenance off"
+		return res
+	}
+	if !l.orders.remove(OrderMaintenance, name) {
+		if o := l.orders.of(OrderMaintenance, name); o != nil {
+			return CommandResult{Code: "refused", Text: fmt.Sprintf("all of this host is in %s: backbeat maintenance off, without a name, ends that", o)}
+		}
+		res.Text = "there is no maintenance"
+		return res
+	}
+	l.ordered(now)
+	res.Text = "steps are looked at, and then brought to where they should be"
+	return res
+}
+
+func (l *Loop) commandConfirm(now time.Duration, c *Command) CommandResult {
+	list, fail := l.served(c.Name)
+	if fail != nil {
+		return *fail
+	}
+	res := CommandResult{Code: "refused", Text: "nothing waits for another host to be off"}
+	for _, s := range list {
+		if v := s.ladder.View(now); v.ClaimWaits != "" && !v.Claimed {
+			l.stepService(now, s, actions.Confirm{By: c.By})
+			res.OK, res.Code, res.Text = true, "", "taken as off, on your word"
+			res.Services = append(res.Services, s.cfg.Ladder.Name)
+		}
+	}
+	return res
+}

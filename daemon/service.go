@@ -1,0 +1,424 @@
+package daemon
+
+import (
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/backbeat-ha/backbeat/actions"
+	"github.com/backbeat-ha/backbeat/vrrp"
+)
+
+// service is one service group at work: its ladder, and the routers it follows.
+type service struct {
+	id     actions.GroupID
+	cfg    *ServiceConfig
+	ladder actions.Ladder
+	slot
+	routers []*router // that it follows, running or on their way out
+	open    bool      // in Loop.unserved
+	leaving bool      // removed by a reload, goes when it is down
+
+	up bool // the aim that the ladder was given last
+	// held is the term of the first router for which the aim was up: with the same
+	// term again nobody else can have been Active meanwhile.
+	held uint64
+	// owes: exclusive data was wanted here since the last LetGo.
+	owes bool
+	// unmanage is the maintenance that begins when the steps from unmanageAt on are down.
+	unmanage   Order
+	unmanageAt int
+	face       face // what the routers and people were told last
+	wall       time.Time
+}
+
+// face is what of a ladder concerns others.
+type face struct {
+	known, ready, bottom bool
+	unfit, unqualified   string
+	stuck                string
+}
+
+// reserve brings the service groups to what a configuration says. One that stays
+// keeps its steps where they are.
+func (l *Loop) reserve(now time.Duration, list []ServiceConfig) {
+	next := make([]*service, 0, len(list))
+	for i := range list {
+		c := &list[i]
+		s := l.serviceNamed(c.Ladder.Name)
+		if s == nil {
+			l.groupID++
+			s = &service{id: l.groupID, cfg: c, ladder: actions.NewLadder(l.groupID, l.cfg.Node, c.Ladder), wall: l.ports.Clock.Wall()}
+			s.slot = slot{heapIndex: -1, deadline: vrrp.Never, service: s}
+			l.serviceDue.add(&s.slot)
+			l.byGroup[s.id] = s
+			l.services = append(l.services, s)
+			if l.orders.of(OrderMaintenance, c.Ladder.Name) != nil {
+				l.stepService(now, s, actions.Manage{On: false})
+			}
+			l.stepService(now, s, actions.LadderTimeout{})
+		} else {
+			old := s.cfg
+			s.cfg = c
+			if !old.Ladder.Equal(&c.Ladder) {
+				l.stepService(now, s, actions.ConfigureLadder{Spec: c.Ladder})
+			}
+		}
+		next = append(next, s)
+	}
+	for _, s := range slices.Clone(l.services) {
+		if !slices.Contains(next, s) && !s.leaving {
+			s.leaving = true
+			s.ladder.Leave()
+			l.stepService(now, s, actions.LadderTimeout{})
+		}
+	}
+	l.follows()
+}
+
+// serviceNamed returns the group of a name that is not on its way out.
+func (l *Loop) serviceNamed(name string) *service {
+	for _, s := range l.services {
+		if s.cfg.Ladder.Name == name && !s.leaving {
+			return s
+		}
+	}
+	return nil
+}
+
+// follows ties groups and routers anew; routers that are leaving stay tied.
+func (l *Loop) follows() {
+	for _, r := range l.routers {
+		r.service = nil
+	}
+	for _, s := range l.services {
+		s.routers = s.routers[:0]
+		for _, r := range l.routers {
+			if slices.Contains(s.cfg.Follows, r.cfg.Name) && (r.service == nil || !s.leaving) {
+				r.service = s
+				s.routers = append(s.routers, r)
+			}
+		}
+		s.touch(l)
+	}
+}
+
+// touch notes that something has happened that may concern a group; it is looked
+// at when the routers have taken their steps.
+func (s *service) touch(l *Loop) {
+	if s != nil && !s.open {
+		s.open = true
+		l.unserved = append(l.unserved, s)
+	}
+}
+
+// serve brings the groups to where their routers are, and routers to what the
+// groups allow, until both agree.
+func (l *Loop) serve(now time.Duration) {
+	for len(l.unserved) > 0 || len(l.toAssess) > 0 {
+		if n := len(l.toAssess); n > 0 {
+			r := l.toAssess[n-1]
+			l.toAssess = l.toAssess[:n-1]
+			l.assess(now, r)
+			continue
+		}
+		s := l.unserved[0]
+		l.unserved = l.unserved[1:]
+		s.open = false
+		l.steer(now, s)
+		l.unmanage(now, s)
+		l.release(now, s)
+		l.departService(s)
+	}
+	l.unserved = nil
+}
+
+// steer gives the ladder the aim that follows from its routers.
+func (l *Loop) steer(now time.Duration, s *service) {
+	up := len(s.routers) > 0 && !l.stopping
+	for _, r := range s.routers {
+		if r.fsm.State() != vrrp.Active || r.fsm.Parting() || r.reluctant() || r.leaving {
+			up = false
+		}
+	}
+	if up == s.up {
+		return
+	}
+	s.up = up
+	aim := actions.Aim{Up: up}
+	if up {
+		r := s.routers[0]
+		aim.Peer = peerBefore(r, s.held)
+		s.held = r.fsm.Term()
+		s.owes = s.owes || s.cfg.Ladder.Exclusive() < len(s.cfg.Ladder.Steps)
+	}
+	l.stepService(now, s, aim)
+}
+
+// peerBefore says who may still have exclusive data when a router serves.
+func peerBefore(r *router, held uint64) actions.Peer {
+	switch why := r.fsm.Why(); {
+	case r.fsm.Term() == held:
+		return actions.PeerNone // Active all the time
+	case why.Cause == vrrp.CauseNoResponse, why.Cause == vrrp.CauseOwnerStartup:
+		return actions.PeerSilent
+	default:
+		return actions.PeerReleasing
+	}
+}
+
+// reluctant reports whether a router that is Active wants to leave as soon as its
+// service group is down.
+func (r *router) reluctant() bool { return r.heldBack || r.dismissal != nil || r.moving }
+
+// standing reports whether a router must not leave in peace yet: its group still
+// has something up. A stuck step is waited for, but not by a host that stops.
+func (l *Loop) standing(r *router) bool {
+	s := r.service
+	if s == nil || r.fsm.State() != vrrp.Active || s.ladder.Bottom() || !s.ladder.Managed() {
+		return false
+	}
+	_, _, stuck := s.ladder.Stuck()
+	return !stuck || !l.stopping
+}
+
+// release lets routers go that waited for their group, and tells the peer when
+// exclusive data has been let go of.
+func (l *Loop) release(now time.Duration, s *service) {
+	for _, r := range slices.Clone(s.routers) {
+		if !r.reluctant() || l.standing(r) {
+			continue
+		}
+		if d := r.dismissal; d != nil {
+			r.dismissal, r.moving, r.heldBack = nil, false, false
+			l.step(now, r, *d)
+			l.departed(now, r)
+		}
+		if r.moving {
+			r.moving = false
+			l.step(now, r, vrrp.StepAside{Detail: r.movedBy})
+		}
+		if r.heldBack {
+			r.heldBack = false
+			l.tellState(now, r)
+		}
+	}
+	if !s.owes || s.up || !s.ladder.Bottom() {
+		return
+	}
+	for _, r := range s.routers {
+		if r.fsm.State() == vrrp.Active {
+			return
+		}
+	}
+	s.owes = false
+	for _, r := range s.routers {
+		l.step(now, r, vrrp.LetGo{})
+	}
+}
+
+// departService forgets a group that a reload removed and that is down.
+func (l *Loop) departService(s *service) {
+	_, _, stuck := s.ladder.Stuck()
+	switch {
+	case !s.leaving:
+		return
+	case s.ladder.Managed() && !stuck && !(s.ladder.Bottom() && s.ladder.Idle()):
+		return
+	}
+	if !s.ladder.Bottom() {
+		l.log(slog.LevelWarn, fmt.Sprintf("(%s) removed from the configuration with steps that are not down; they are not looked after any more", s.cfg.Ladder.Name))
+	}
+	l.serviceDue.remove(&s.slot)
+	delete(l.byGroup, s.id)
+	l.services = slices.DeleteFunc(l.services, func(x *service) bool { return x == s })
+	for _, r := range s.routers {
+		if r.service == s {
+			r.service = nil
+		}
+	}
+	l.follows()
+}
+
+// runServices lets ladders react whose time has come. Adverts have left before.
+func (l *Loop) runServices(now time.Duration) {
+	for range checkBatch {
+		if l.serviceDue.next() > now {
+			return
+		}
+		l.stepService(now, l.serviceDue.slots[0].service, actions.LadderTimeout{})
+	}
+}
+
+func (l *Loop) onStepDone(now time.Duration, group actions.GroupID, ev actions.LadderEvent) {
+	s := l.byGroup[group]
+	if s == nil {
+		l.stats.stale++
+		return
+	}
+	l.stepService(now, s, ev)
+}
+
+// stepService is the only place where a ladder is stepped.
+func (l *Loop) stepService(now time.Duration, s *service, ev actions.LadderEvent) {
+	fx := s.ladder.Step(now, ev, nil)
+	if s.deadline = s.ladder.Deadline(); s.heapIndex >= 0 {
+		l.serviceDue.fix(&s.slot)
+	}
+	for i := range fx {
+		switch e := &fx[i]; e.Kind {
+		case actions.DoJob:
+			l.ports.Agents.Do(e.Job)
+		case actions.CancelJob:
+			l.ports.Agents.Cancel(e.Job.Group, e.Job.Job)
+		default:
+			l.tellService(now, s, e)
+		}
+	}
+	l.faceService(now, s)
+}
+
+// faceService lets routers, hooks and the log know what has changed of a group.
+func (l *Loop) faceService(now time.Duration, s *service) {
+	f := face{known: s.ladder.Known(), ready: s.ladder.Ready(), bottom: s.ladder.Bottom()}
+	if u := s.ladder.Unfit(); u != nil {
+		f.unfit = u.Step + " " + u.Why
+	}
+	if step, why, is := s.ladder.Unqualified(); is {
+		f.unqualified = step + ": " + why
+	}
+	if step, why, is := s.ladder.Stuck(); is {
+		f.stuck = step + ": " + why
+	}
+	old := s.face
+	if f == old {
+		return
+	}
+	s.face, s.wall = f, l.ports.Clock.Wall()
+	if f.ready != old.ready && f.ready {
+		l.becameReady(now, s)
+	}
+	switch {
+	case f.unfit != "" && old.unfit == "":
+		l.tellHooks(now, s, actions.OnUnfit, f.unfit)
+	case f.unfit == "" && old.unfit != "":
+		l.log(slog.LevelInfo, fmt.Sprintf("(%s) the hold-off is over: this host may serve again", s.cfg.Ladder.Name))
+	}
+	if f.stuck != "" && old.stuck == "" {
+		l.tellHooks(now, s, actions.OnStuckStep, f.stuck)
+	}
+	s.touch(l)
+	for _, r := range s.routers {
+		if r.link != nil {
+			l.stale(r)
+		}
+	}
+}
+
+// stale notes that a router must be evaluated anew when all steps have been taken.
+func (l *Loop) stale(r *router) {
+	if !slices.Contains(l.toEvaluate, r) {
+		l.toEvaluate = append(l.toEvaluate, r)
+	}
+}
+
+// reevaluate evaluates those routers.
+func (l *Loop) reevaluate(now time.Duration) {
+	for len(l.toEvaluate) > 0 {
+		list := l.toEvaluate
+		l.toEvaluate = nil
+		list = slices.DeleteFunc(list, func(r *router) bool { return r.link == nil })
+		l.evaluate(now, list...)
+	}
+}
+
+// becameReady: everything is up, so addresses that waited for it go up too.
+func (l *Loop) becameReady(now time.Duration, s *service) {
+	l.log(slog.LevelInfo, fmt.Sprintf("(%s) all steps are up", s.cfg.Ladder.Name), slog.String("service_group", s.cfg.Ladder.Name))
+	for _, r := range s.routers {
+		if s.cfg.WhenReady && r.fsm.State() == vrrp.Active && !r.held && !r.fsm.Parting() {
+			l.want(r, true)
+			r.announceDue = true
+		}
+	}
+	l.tellHooks(now, s, actions.OnReady, "all steps are up")
+}
+
+// defers reports whether a router's addresses wait for its group.
+func (r *router) defers() bool {
+	return r.service != nil && r.service.cfg.WhenReady && !r.held && !r.service.ladder.Ready()
+}
+
+// unable is why a router must not take part for its group's sake, empty if it may.
+func (s *service) unable(st vrrp.State) string {
+	if s == nil {
+		return ""
+	}
+	f := &s.face
+	switch {
+	case f.unfit != "" && (f.bottom || st != vrrp.Active):
+		return f.unfit
+	case st == vrrp.Active:
+		return ""
+	case f.stuck != "":
+		return f.stuck + " (stuck)"
+	default:
+		return f.unqualified
+	}
+}
+
+// tellService writes down what a ladder says.
+func (l *Loop) tellService(now time.Duration, s *service, e *actions.LadderEffect) {
+	level := slog.LevelInfo
+	switch e.How {
+	case actions.Warn:
+		level = slog.LevelWarn
+	case actions.Alarm:
+		level = slog.LevelError
+	}
+	name, text := "", e.Text
+	if e.Step >= 0 {
+		name = s.ladder.StepName(e.Step)
+	}
+	if e.Kind == actions.StepMoved {
+		text = name + " " + text
+	}
+	after := ""
+	if e.Took > 0 {
+		after = " (" + vrrp.Span(e.Took) + ")"
+	}
+	l.log(level, fmt.Sprintf("(%s) %s%s", s.cfg.Ladder.Name, text, after), slog.String("service_group", s.cfg.Ladder.Name), slog.String("step", name))
+	if len(s.routers) == 0 {
+		return
+	}
+	f := Followup{What: s.cfg.Ladder.Name + ": " + text, Took: e.Took.Seconds()}
+	if e.How != actions.Quiet {
+		f.What, f.Error = strings.TrimSuffix(s.cfg.Ladder.Name+": "+name, ": "), e.Text
+	}
+	l.follow(now, s.routers[0], f)
+}
+
+// peerReleased: the host that was Active before says that it has let go.
+func (l *Loop) peerReleased(now time.Duration, r *router) {
+	s := r.service
+	if s == nil || !s.up {
+		return
+	}
+	if before := r.fsm.Why().Peer; before.IsValid() && before != l.received.Src {
+		return
+	}
+	l.stepService(now, s, actions.PeerReleased{})
+}
+
+// descending reports whether a group is still on its way down and may get there.
+func (l *Loop) descending() bool {
+	for _, s := range l.services {
+		_, _, stuck := s.ladder.Stuck()
+		if s.ladder.Managed() && !stuck && !s.ladder.Bottom() {
+			return true
+		}
+	}
+	return false
+}
