@@ -117,6 +117,8 @@ func (d *decoder) ofKind(b *hclsyntax.Block, def *block) *block {
 	}
 	detail := fmt.Sprintf("There are: %s.", strings.Join(kinds, ", "))
 	switch near := nearest(b.Labels[0], kinds); {
+	case def.kindElsewhere(b.Type, b.Labels[0]) != "":
+		detail = fmt.Sprintf("Here it is called %q. %s", def.kindElsewhere(b.Type, b.Labels[0]), detail)
 	case b.Labels[0] == "https":
 		detail = "An http check with a URL that begins with https:// is one: write check \"http\"."
 	case b.Type == "check" && b.Labels[0] == "bfd":

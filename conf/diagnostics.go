@@ -19,12 +19,15 @@ type Diagnostics struct {
 	files map[string]*hcl.File
 	// routers is where each virtual_router block begins.
 	routers map[string]hcl.Range
+	// serviceAt is where each service_group block begins.
+	serviceAt map[string]hcl.Range
 	// secrets are the parts of the files that no message may show.
 	secrets []hcl.Range
 	// lists are the lists of the files: what is wrong with thousands of elements
 	// is said of the first few.
 	lists []hcl.Range
-	// programs is where the program of each hook's command stands.
+	// programs is where the program of each hook's command stands, and of each
+	// check's and step's: HookPlace says under which names.
 	programs map[hookKey]hcl.Range
 }
 
@@ -88,7 +91,9 @@ func (d *Diagnostics) Place(router string) string {
 }
 
 // HookPlace returns where the program of a hook's command is written, as
-// "file:line", or "" if it is not known.
+// "file:line", or "" if it is not known. A check's is that of hook "exec.NAME" of
+// no router, a step's that of hook "exec.NAME.start" (stop, status) of
+// "service_group.GROUP".
 func (d *Diagnostics) HookPlace(router, hook string) string {
 	if r, ok := d.programs[hookKey{router, hook}]; ok {
 		return place(r)
@@ -104,6 +109,15 @@ func (d *Diagnostics) WarnHook(router, hook, summary, detail string) {
 		at = &r
 	}
 	d.add(hcl.DiagWarning, at, summary, detail)
+}
+
+// ServicePlace returns where a service group is defined, as "file:line", or ""
+// if it is not known.
+func (d *Diagnostics) ServicePlace(group string) string {
+	if r, ok := d.serviceAt[group]; ok {
+		return place(r)
+	}
+	return ""
 }
 
 func place(r hcl.Range) string { return fmt.Sprintf("%s:%d", r.Filename, r.Start.Line) }

@@ -62,25 +62,37 @@ func (d *decoder) explainVariable(g *hcl.Diagnostic, expr hclsyntax.Expression) 
 	return fmt.Sprintf("There is no variable called %s; the only one is node.name. If the word itself is meant, put it in quotes: %q.", name, name)
 }
 
-func isRouterName(t hcl.Traversal) bool { return t.RootName() == "virtual_router" }
+// isRouterName reports whether an expression names a block that others follow.
+func isRouterName(t hcl.Traversal) bool {
+	return t.RootName() == "virtual_router" || t.RootName() == "sync_group"
+}
 
-// explainRouter makes virtual_router.NAME without such a block a message that
-// names the blocks there are.
+// explainRouter makes virtual_router.NAME, or sync_group.NAME, without such a block
+// a message that names the blocks there are.
 func (d *decoder) explainRouter(g *hcl.Diagnostic, expr hclsyntax.Expression) {
-	name := ""
+	name, kind := "", "virtual_router"
 	for _, t := range expr.Variables() {
-		if attr, ok := t[len(t)-1].(hcl.TraverseAttr); ok && isRouterName(t) && len(t) == 2 && (g.Subject == nil || t.SourceRange().ContainsOffset(g.Subject.Start.Byte)) {
+		if !isRouterName(t) || g.Subject != nil && !t.SourceRange().ContainsOffset(g.Subject.Start.Byte) {
+			continue
+		}
+		kind = t.RootName()
+		if attr, ok := t[len(t)-1].(hcl.TraverseAttr); ok && len(t) == 2 {
 			name = attr.Name
 		}
 	}
 	if name == "" {
-		g.Detail = "A virtual router is named as virtual_router.NAME, with nothing behind it."
+		what := map[string]string{"virtual_router": "A virtual router", "sync_group": "A sync group"}[kind]
+		g.Detail = fmt.Sprintf("%s is named as %s.NAME, with nothing behind it.", what, kind)
 		return
 	}
-	g.Summary = fmt.Sprintf("No virtual_router %q", name)
-	names := keysOf(d.eval.Variables["virtual_router"])
+	g.Summary = fmt.Sprintf("No %s %q", kind, name)
+	names := keysOf(d.eval.Variables[kind])
 	if near := nearest(name, names); near != "" {
-		g.Detail = fmt.Sprintf("There is no such block. Did you mean virtual_router.%s?", near)
+		g.Detail = fmt.Sprintf("There is no such block. Did you mean %s.%s?", kind, near)
+		return
+	}
+	if len(names) == 0 {
+		g.Detail = "There is no such block in this configuration."
 		return
 	}
 	g.Detail = fmt.Sprintf("There is no such block; there are: %s.", strings.Join(names, ", "))

@@ -302,6 +302,7 @@ func TestExamples(t *testing.T) {
 		"../examples/two-gateways/fw.hcl":          {"fw1", "fw2"},
 		"../examples/web-pair/web.hcl":             {"web1", "web2"},
 		"../examples/checked-web/web.hcl":          {"web1", "web2"},
+		"../examples/web-drbd/web.hcl":             {"web1", "web2"},
 		"../examples/gateways-vmac/gw.hcl":         {"gw1", "gw2"},
 		"../examples/unicast-cloud/cloud.hcl":      {"app1", "app2", "app3"},
 		"../examples/v2-migration/v2.hcl":          {"lb1", "lb2"},

@@ -28,7 +28,8 @@ type Options struct {
 // when the Diagnostics have errors; the Diagnostics are never nil and may hold
 // warnings beside a good Config. Load does no I/O but through opt.Getenv.
 func Load(src []Source, opt Options) (*daemon.Config, *Diagnostics) {
-	d := &decoder{Diagnostics: &Diagnostics{files: make(map[string]*hcl.File), routers: make(map[string]hcl.Range), programs: make(map[hookKey]hcl.Range)},
+	d := &decoder{Diagnostics: &Diagnostics{files: make(map[string]*hcl.File), routers: make(map[string]hcl.Range), programs: make(map[hookKey]hcl.Range),
+		serviceAt: make(map[string]hcl.Range)},
 		modes: make(map[string]fs.FileMode, len(src))}
 	order := make(map[string]int, len(src))
 	var bodies []*hclsyntax.Body
@@ -82,7 +83,8 @@ func (d *decoder) load(bodies []*hclsyntax.Body, opt Options) *daemon.Config {
 	d.eval = &hcl.EvalContext{Functions: functionTable(opt.Getenv)}
 	d.inner(nodes, top, root)
 	name := d.nodeName(root, opt, bodies)
-	d.eval.Variables = map[string]cty.Value{"node": cty.ObjectVal(map[string]cty.Value{"name": name}), "virtual_router": routerNames(others), "check": checkNames(others)}
+	d.eval.Variables = map[string]cty.Value{"node": cty.ObjectVal(map[string]cty.Value{"name": name}), "check": checkNames(others),
+		"virtual_router": blockNames(others, "virtual_router", ""), "sync_group": blockNames(others, "sync_group", groupPrefix)}
 
 	for _, b := range bodies {
 		d.attributes(b, top, root)
@@ -102,6 +104,7 @@ func (d *decoder) load(bodies []*hclsyntax.Body, opt Options) *daemon.Config {
 	d.crossCheck(routers)
 	cfg.Groups = d.groups(root, routers)
 	d.health(cfg, root, routers)
+	cfg.Services = d.servicesOf(root, routers, cfg.Groups)
 	if len(routers) == 0 && !d.HasErrors() {
 		d.add(hcl.DiagError, beginning(bodies), "Nothing to do: no virtual_router",
 			"Describe at least one. The smallest one is:\n    virtual_router \"web\" {\n      interface = \"eth0\"\n      vrid      = 61\n"+
@@ -114,12 +117,13 @@ func (d *decoder) load(bodies []*hclsyntax.Body, opt Options) *daemon.Config {
 	return cfg
 }
 
-// routerNames lets virtual_router.NAME stand for the name, where a block refers to another.
-func routerNames(blocks hclsyntax.Blocks) cty.Value {
+// blockNames lets virtual_router.NAME stand for the name, and sync_group.NAME for
+// itself, where a block refers to another.
+func blockNames(blocks hclsyntax.Blocks, kind, prefix string) cty.Value {
 	names := make(map[string]cty.Value)
 	for _, b := range blocks {
-		if b.Type == "virtual_router" && len(b.Labels) == 1 && badName(b.Labels[0]) == "" {
-			names[b.Labels[0]] = cty.StringVal(b.Labels[0])
+		if b.Type == kind && len(b.Labels) == 1 && badName(b.Labels[0]) == "" {
+			names[b.Labels[0]] = cty.StringVal(prefix + b.Labels[0])
 		}
 	}
 	return cty.ObjectVal(names)

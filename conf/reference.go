@@ -16,8 +16,9 @@ const pageWidth = 115
 func WriteReference(w io.Writer) error {
 	var b strings.Builder
 	b.WriteString(referenceIntro)
+	told := make(map[string]string)
 	for _, blk := range language().blocks {
-		writeBlock(&b, &blk, nil)
+		writeBlock(&b, &blk, nil, told)
 	}
 	b.WriteString(referenceExpressions)
 	b.WriteString("| function | result |\n| --- | --- |\n")
@@ -32,8 +33,9 @@ func WriteReference(w io.Writer) error {
 }
 
 // writeBlock writes one block: what it is, its arguments in brief, each
-// argument in full, an example, and the blocks inside.
-func writeBlock(b *strings.Builder, blk *block, outer []string) {
+// argument in full, an example, and the blocks inside. What several kinds of a
+// block have in common is told once, at the first of them: told has where.
+func writeBlock(b *strings.Builder, blk *block, outer []string, told map[string]string) {
 	path := append(outer[:len(outer):len(outer)], blk.name)
 	if blk.kind != "" {
 		path = append(path, blk.kind)
@@ -49,18 +51,28 @@ func writeBlock(b *strings.Builder, blk *block, outer []string) {
 	}
 	b.WriteString(".\n\n")
 	b.WriteString("| argument | value | default | range |\n| --- | --- | --- | --- |\n")
+	var here []*argument
 	for i := range blk.arguments {
 		a := &blk.arguments[i]
-		fmt.Fprintf(b, "| [`%s`](#%s) | %s | %s | %s |\n", a.name, anchor(path, a), kindColumn(a), defaultColumn(a), code(a.rangeText()))
+		at, key := anchor(path, a), strings.Join(append(outer[:len(outer):len(outer)], blk.name, a.name, a.doc), "\x00")
+		if len(outer) > 1 && outer[len(outer)-2] == "step" { // step → KIND → monitor
+			key = strings.Join([]string{"step", blk.name, a.name, a.doc}, "\x00")
+		}
+		if first, again := told[key]; again {
+			at = first
+		} else {
+			told[key] = at
+			here = append(here, a)
+		}
+		fmt.Fprintf(b, "| [`%s`](#%s) | %s | %s | %s |\n", a.name, at, kindColumn(a), defaultColumn(a), code(a.rangeText()))
 	}
 	b.WriteString("\n```hcl\n" + blk.example + "\n```\n")
-	for i := range blk.arguments {
-		a := &blk.arguments[i]
+	for _, a := range here {
 		fmt.Fprintf(b, "\n<a id=\"%s\"></a>\n%s\n\n```hcl\n%s\n```\n", anchor(path, a),
 			wordwrap.WrapString(fmt.Sprintf("**`%s`** — %s", a.name, a.doc), pageWidth), a.example)
 	}
 	for i := range blk.blocks {
-		writeBlock(b, &blk.blocks[i], path)
+		writeBlock(b, &blk.blocks[i], path, told)
 	}
 }
 
@@ -80,6 +92,8 @@ func defaultColumn(a *argument) string {
 	switch {
 	case a.required:
 		return "**required**"
+	case a.def == nil && a.kind == mapping:
+		return "none"
 	case a.def == nil:
 		return "see below"
 	default:
@@ -128,7 +142,7 @@ const referenceExpressions = `
 ## Expressions
 
 Every value may be an expression. ` + "`node.name`" + ` is the name of this host, so one file can serve all hosts of a virtual
-router, with what differs selected by name (and ` + "`virtual_router.NAME`" + ` names another block, for ` + "`sync_group`" + `):
+router, with what differs selected by name (and ` + "`virtual_router.NAME`, `sync_group.NAME` and `check.KIND.NAME`" + ` name other blocks):
 
 ` + "```hcl" + `
 priority = { web1 = 150, web2 = 100 }[node.name]
@@ -157,6 +171,11 @@ Errors, each with the place of the first definition where there are two:
 - priority 255 without ` + "`owner = true`" + `, or an owner with another priority (RFC 9568 5.2.4)
 - more than 255 advertised addresses
 - multicast, loopback, unspecified, broadcast, network, IPv4-mapped addresses, addresses with a zone
+- a service group that follows what does not exist, half of something, or what another group follows already; one without steps
+- a step with exclusive data and no ` + "`safety`" + ` block; ` + "`mode = \"none\"` without `accept_split_brain = true`" + `; fencing without a device, or of this host itself
+- a unit, script, resource, mount or address that two steps have, or a router and a step
+- a step that would stop what a host needs to be reached and run: sshd, the network, systemd's own units, backbeat
+- an OCF agent that needs Pacemaker; GFS2 and OCFS2; a mount on one of the system's directories, or before its DRBD resource is Primary
 - an interface name that the kernel would refuse; a command that is not an absolute path
 
 Warnings:
@@ -165,6 +184,8 @@ Warnings:
 - the address of an IPv6 prefix itself (Subnet-Router anycast)
 - a password, always; and one in a file that everybody may read. The password itself is in no message, nor is its line
 - Router Advertisements without ` + "`virtual_mac`" + `; a virtual MAC with ` + "`peers`" + `; members of a group that preempt or settle differently
+- a DRBD device that no step makes Primary; an exclusive ` + "`exec`" + ` step without ` + "`status`" + `; a step that is the firewall; a password among an agent's parameters
+- a ` + "`safety`" + ` block where nothing is exclusive
 - an argument that does nothing beside another: ` + "`preempt_delay` with `preempt = false`" + `, and the like
 
 Between hosts (` + "`backbeat check`" + ` with several files or ` + "`--node`" + ` names), virtual routers belonging together by VRID and family:
@@ -173,6 +194,9 @@ Between hosts (` + "`backbeat check`" + ` with several files or ` + "`--node`" +
 - errors, because both hosts would be Active: version, multicast_group, unicast against multicast differ; with version 2 also
   interval and password, and addresses if ` + "`verify_addresses`" + ` insists; a host that is no peer of the other; a ` + "`ttl`" + ` below the other's ` + "`ttl_min`" + `
 - errors: equal priorities in a sync group
+- errors: a service group with other steps or another order, another safety mode, or that follows another virtual router
+- warnings: a service group on one host only; a step or ` + "`addresses_when`, `on_stuck`, `release_timeout`" + ` that differs; fence devices that
+  differ, that have the same ` + "`delay`" + ` on both hosts, or whose target is not the other host
 - warnings: interval, addresses, virtual_mac, accept, sync_group, Router Advertisements, routes, rules differ; priorities equal;
   a virtual router on one host only; lists of peers that cannot name all
 `

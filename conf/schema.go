@@ -2,6 +2,7 @@ package conf
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -18,6 +19,7 @@ const (
 	word                 // one of argument.words
 	texts                // a list of strings
 	words                // a list of argument.words, as a set
+	mapping              // names with a string each, { name = "value" }
 )
 
 // String completes "must be …".
@@ -35,6 +37,8 @@ func (k kind) String() string {
 		return "a list of strings"
 	case words:
 		return "a list of words"
+	case mapping:
+		return "a map of names and values"
 	default:
 		return "a string"
 	}
@@ -127,6 +131,17 @@ func (b *block) ofKind(name, kind string) *block {
 		}
 	}
 	return nil
+}
+
+// kindElsewhere returns the kind of an inner block type that other programs give
+// that name to, or "".
+func (b *block) kindElsewhere(name, other string) string {
+	for i := range b.blocks {
+		if c := &b.blocks[i]; c.name == name && slices.Contains(c.elsewhere, other) && name == "step" {
+			return c.kind
+		}
+	}
+	return ""
 }
 
 // header is the beginning of the block as an example: `hook "NAME" {`.

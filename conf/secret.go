@@ -19,6 +19,9 @@ import (
 // is wrong there may be no argument, and whoever forgets the quotes, misspells
 // the name or writes keepalived's syntax has a password in the file all the same.
 
+// secretFile begins a value of secrets that names the file it is in.
+const secretFile = "file:"
+
 // stars stand for a secret, whatever its length.
 const stars = `"********"`
 
@@ -161,11 +164,17 @@ func (d *Diagnostics) discreet(g *hcl.Diagnostic) {
 var unsetVariable = regexp.MustCompile(`^Environment variable [A-Z_][A-Z0-9_]* is not set`)
 
 // evaluateSecret is evaluate, but nobody learns why it failed: HCL cites names
-// and values, and with the quotes forgotten the password is a name.
+// and values, and with the quotes forgotten the password is a name. In a map that
+// may have one among others, it is what is said of that one that is kept back.
 func (d *decoder) evaluateSecret(a *argument, expr hclsyntax.Expression) (cty.Value, bool) {
 	n := len(d.list)
 	v, ok := d.evaluate(expr)
 	said := slices.Clone(d.list[n:])
+	if !a.secret && !slices.ContainsFunc(said, func(g *hcl.Diagnostic) bool {
+		return g.Subject != nil && d.secretAt(g.Subject.Filename, g.Subject.Start.Byte) != nil
+	}) {
+		return v, ok
+	}
 	d.list = d.list[:n]
 	if !said.HasErrors() {
 		return v, ok
@@ -181,10 +190,21 @@ func (d *decoder) evaluateSecret(a *argument, expr hclsyntax.Expression) (cty.Va
 }
 
 // inFile reports whether a secret is written in the file, and not only the name
-// of the environment variable that has it.
+// of the environment variable or of the file that has it.
 func inFile(expr hclsyntax.Expression) bool {
-	call, ok := expr.(*hclsyntax.FunctionCallExpr)
-	return !ok || call.Name != "env" || len(call.Args) != 1
+	switch e := expr.(type) {
+	case *hclsyntax.FunctionCallExpr:
+		return e.Name != "env" || len(e.Args) != 1
+	case *hclsyntax.ObjectConsExpr:
+		return slices.ContainsFunc(e.Items, func(i hclsyntax.ObjectConsItem) bool { return inFile(i.ValueExpr) })
+	case *hclsyntax.TemplateExpr:
+		if len(e.Parts) == 0 {
+			return true
+		}
+		l, ok := e.Parts[0].(*hclsyntax.LiteralValueExpr)
+		return !ok || l.Val.Type() != cty.String || !strings.HasPrefix(l.Val.AsString(), secretFile)
+	}
+	return true
 }
 
 // readableByAll reports whether a file's mode lets every user read it. An

@@ -11,7 +11,7 @@ import (
 // docs/configuration.md both come from it, so what is written here is so.
 // After a change: go test ./conf -run Reference -update
 func language() *block {
-	return &block{blocks: append([]block{nodeBlock(), routerBlock(), groupBlock()}, checkBlocks()...)}
+	return &block{blocks: append([]block{nodeBlock(), routerBlock(), groupBlock(), serviceBlock()}, checkBlocks()...)}
 }
 
 func nodeBlock() block {

@@ -36,6 +36,7 @@ func testDecoder() *decoder {
 			Functions: functionTable(nil),
 			Variables: map[string]cty.Value{"node": cty.ObjectVal(map[string]cty.Value{"name": cty.StringVal("web1")}),
 				"virtual_router": cty.ObjectVal(map[string]cty.Value{"inside": cty.StringVal("inside"), "outside": cty.StringVal("outside")}),
+				"sync_group":     cty.EmptyObjectVal,
 				"check": cty.ObjectVal(map[string]cty.Value{"http": cty.ObjectVal(map[string]cty.Value{"site": cty.StringVal("http.site")}),
 					"tcp": cty.ObjectVal(map[string]cty.Value{"db": cty.StringVal("tcp.db")})})},
 		},
@@ -105,6 +106,10 @@ func TestBlockExamples(t *testing.T) {
 		case "ra":
 			text = "virtual_router \"x\" {\n  interface = \"eth9\"\n  vrid = 9\n  virtual_mac = true\n  router_advertisements = \"on\"\n" +
 				"  addresses = [\"fe80::9\"]\n" + text + "\n}\n"
+		case "service_group":
+			text += "\n" + serviceRouter
+		case "safety", "fence", "step", "monitor":
+			text = serviceExample(b, text)
 		case "check":
 			name := strings.Split(text, "\"")[3]
 			text += "\n" + router(fmt.Sprintf("depends_on { check = check.%s.%s }", b.kind, name))
@@ -119,6 +124,28 @@ func TestBlockExamples(t *testing.T) {
 			t.Errorf("%s:\n%s", b.name, render(t, diags))
 		}
 	})
+}
+
+// serviceRouter is what the groups of examples follow.
+const serviceRouter = "virtual_router \"inside\" {\n  interface = \"eth9\"\n  vrid = 9\n  addresses = [\"10.9.9.9\"]\n}\n"
+
+// serviceExample puts a block of a service group where it belongs.
+func serviceExample(b *block, text string) string {
+	const step, accept = "step \"drbd\" \"x\" { resource = \"x\" }\n", "safety {\n  mode = \"none\"\n  accept_split_brain = true\n}\n"
+	switch b.name {
+	case "safety":
+		text += "\n" + step
+	case "fence":
+		text = "safety {\n  mode = \"fence\"\n" + text + "\n}\n" + step
+	case "monitor":
+		text = accept + "step \"drbd\" \"x\" {\n  resource = \"x\"\n" + text + "\n}\n"
+	case "step":
+		switch b.kind {
+		case "drbd", "filesystem", "postgresql", "redis":
+			text = accept + text
+		}
+	}
+	return "service_group \"g\" {\n  follows = virtual_router.inside\n" + text + "\n}\n" + serviceRouter
 }
 
 // TestFunctionExamples evaluates the example of each function.

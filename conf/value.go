@@ -13,6 +13,8 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/convert"
+
+	"github.com/backbeat-ha/backbeat/actions"
 )
 
 // value is an argument after conversion and range check. Only the field of the
@@ -32,8 +34,10 @@ type value struct {
 	yes   bool
 	time  time.Duration
 	texts []string
-	// each are the places of texts, element by element where the file has a
-	// plain list, else the whole expression.
+	// options are the elements of a mapping, sorted by name.
+	options []actions.Option
+	// each are the places of texts or options, element by element where the file
+	// has a plain list or map, else the whole expression.
 	each []hcl.Range
 }
 
@@ -44,7 +48,7 @@ func (v value) given() bool { return !v.null }
 func (d *decoder) value(a *argument, at *hclsyntax.Attribute) value {
 	v := value{at: at.Expr.Range()}
 	evaluate := d.evaluate
-	if a.secret {
+	if a.secret || a.kind == mapping {
 		evaluate = func(e hclsyntax.Expression) (cty.Value, bool) { return d.evaluateSecret(a, e) }
 	}
 	raw, ok := evaluate(at.Expr)
@@ -104,6 +108,8 @@ func (d *decoder) convert(a *argument, raw cty.Value, expr hclsyntax.Expression,
 		return d.convertDuration(a, raw, v)
 	case texts, words:
 		return d.convertList(a, raw, expr, v)
+	case mapping:
+		return d.convertMapping(a, raw, expr, v)
 	}
 	s, err := convert.Convert(raw, cty.String)
 	if err != nil || s.IsNull() {
