@@ -1,40 +1,37 @@
 package actions
 
-import "strings"
+import "slices"
 
-// needPacemaker are OCF agents that call crm_*, attrd_updater or cibadmin, or rest on
-// promotion scores: found by a text search in resource-agents 4.12. A name that
-// ends in - stands for all that begin so. The value is what to use instead, or empty.
-var needPacemaker = map[string]string{
-	"ClusterMon": "hooks and backbeat status", "NodeUtilization": "", "SAPDatabase": "", "SAPInstance": "", "Stateful": "", "SysInfo": "",
-	"VirtualDomain": "", "Xen": "", "azure-events": "", "azure-events-az": "", "conntrackd": "step \"systemd\"", "db2": "",
-	"ethmonitor": "depends_on { link = \"eth1\" }", "galera": "a check of wsrep_ready in a virtual_router: Galera has a quorum of its own",
-	"lxd-info": "", "machine-info": "", "mariadb": "step \"systemd\" on a step \"filesystem\"", "mpathpersist": "safety { mode = \"fence\" … }",
-	"openstack-": "", "ovsmonitor": "", "pingd": "check \"icmp\"", "ping": "check \"icmp\"", "rabbitmq-": "", "redis": "step \"redis\"",
-	"sg_persist": "safety { mode = \"fence\" … }", "storage-mon": "check \"disk\"",
-	// Whole providers' agents, found by reading them.
-	"drbd": "step \"drbd\"", "controld": "", "remote": "", "attribute": "", "HealthCPU": "check \"load\"", "HealthIOWait": "", "HealthSMART": "",
+// needPacemaker are OCF agents, by provider, that ask Pacemaker's daemons for what
+// only they know (crm_resource, cibadmin, crm_attribute for more than a promotion
+// score): found by a text search in resource-agents 4.12 and pacemaker 2.1.5.
+var needPacemaker = map[string][]string{
+	"heartbeat": {"ClusterMon", "NodeUtilization", "SAPDatabase", "SAPInstance", "SysInfo", "azure-events", "azure-events-az",
+		"conntrackd", "db2", "ethmonitor", "galera", "lxd-info", "machine-info", "mariadb", "mpathpersist",
+		"openstack-cinder-volume", "openstack-floating-ip", "openstack-info", "openstack-virtual-ip", "ovsmonitor", "pingd",
+		"rabbitmq-cluster", "rabbitmq-server-ha", "redis", "sg_persist", "storage-mon"},
+	"pacemaker": {"ClusterMon", "HealthCPU", "HealthIOWait", "HealthSMART", "NodeUtilization", "SysInfo", "attribute",
+		"controld", "ifspeed", "o2cb", "ping", "pingd", "remote"},
 }
 
-// NeedsPacemaker reports whether an OCF agent works only under Pacemaker, and
-// what to use instead (empty if nothing here corresponds). mysql and pgsql need
-// it for their replication, so only if they are promotable.
+// replicas need it for replication only: one instance of them does without.
+var replicas = []string{"mysql", "pgsql"}
+
+// insteadOf names what does the job of an agent here, where something does.
+var insteadOf = map[string]string{
+	"redis": "step \"redis\"", "pgsql": "step \"postgresql\"", "ethmonitor": "check \"link\"", "pingd": "check \"icmp\"", "ping": "check \"icmp\"",
+	"ClusterMon": "hooks and backbeat status", "conntrackd": "a hook", "storage-mon": "check \"disk\"", "HealthCPU": "check \"load\"",
+	"mpathpersist": "safety { mode = \"fence\" … }", "sg_persist": "safety { mode = \"fence\" … }", "mariadb": "step \"systemd\" on a step \"filesystem\"",
+	"galera": "depends_on a check of wsrep_ready (Galera has a quorum of its own)",
+}
+
+// NeedsPacemaker reports whether an OCF agent cannot do its work without
+// Pacemaker, and what to use instead ("" if nothing here corresponds). Agents that
+// it does not know are taken for good.
 func NeedsPacemaker(a OCF) (instead string, needs bool) {
-	if a.Promotable {
-		switch a.Type {
-		case "pgsql":
-			return "step \"postgresql\"", true
-		case "mysql":
-			return "", true
-		}
+	needs = slices.Contains(needPacemaker[a.Provider], a.Type) || a.Promotable && a.Provider == "heartbeat" && slices.Contains(replicas, a.Type)
+	if !needs {
+		return "", false
 	}
-	if instead, needs = needPacemaker[a.Type]; needs {
-		return instead, true
-	}
-	for name, instead := range needPacemaker {
-		if strings.HasSuffix(name, "-") && strings.HasPrefix(a.Type, name) {
-			return instead, true
-		}
-	}
-	return "", false
+	return insteadOf[a.Type], true
 }

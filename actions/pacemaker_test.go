@@ -14,7 +14,8 @@ func TestNeedsPacemaker(t *testing.T) {
 		{OCF{Provider: "heartbeat", Type: "galera"}, true},
 		{OCF{Provider: "heartbeat", Type: "openstack-info"}, true},
 		{OCF{Provider: "pacemaker", Type: "ClusterMon"}, true},
-		{OCF{Provider: "linbit", Type: "drbd"}, true},
+		{OCF{Provider: "own", Type: "ping"}, false},
+		{OCF{Provider: "linbit", Type: "drbd", Promotable: true}, false},
 	} {
 		if _, got := NeedsPacemaker(c.agent); got != c.want {
 			t.Errorf("%+v: %v", c.agent, got)

@@ -133,6 +133,17 @@ type Option struct {
 	Secret bool
 }
 
+// File returns the path of the file that has the value in its first line, if this
+// is a secret that was given so ("file:/etc/backbeat/ipmi.secret"). The hands read it
+// at each run, so that the configuration need not hold it.
+func (o Option) File() (path string, ok bool) {
+	const prefix = "file:"
+	if !o.Secret || len(o.Value) <= len(prefix) || o.Value[:len(prefix)] != prefix {
+		return "", false
+	}
+	return o.Value[len(prefix):], true
+}
+
 // OnStuck is what follows when a step cannot be brought down.
 type OnStuck uint8
 

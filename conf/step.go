@@ -175,6 +175,9 @@ func (d *decoder) ocfStep(b *section) actions.Agent {
 		}
 		d.errorf(v.at, fmt.Sprintf("%s needs Pacemaker", a.Type), "%s", detail)
 	}
+	if a.Provider == "linbit" && a.Type == "drbd" {
+		d.warnf(v.at, "An agent for DRBD", "A step \"drbd\" does the same and says what it waits for. Use that.")
+	}
 	if a.Type == "IPaddr2" || a.Type == "IPaddr" {
 		d.warnf(v.at, "An agent for an address", "An address of the virtual router is there at once and put back when somebody removes it; where it must wait for a step, step \"address\" does. The agent forks a shell for each look.")
 	}
