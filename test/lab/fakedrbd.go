@@ -1,0 +1,98 @@
+package lab
+
+import (
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+)
+
+//go:embed fakedrbd/fakedrbd.py
+var fakeDRBD []byte
+
+// FakeDRBD is a pair of hosts, a and b, with one DRBD resource: a stand-in for
+// drbdadm and drbdsetup that behaves as DRBD 8.4.11 was seen to, and has no data
+// behind it. What a test may write into Dir is said at the top of
+// fakedrbd/fakedrbd.py.
+type FakeDRBD struct {
+	t        testing.TB
+	Resource string
+	// Dir is where the state of both is.
+	Dir string
+}
+
+// NewFakeDRBD makes the pair: both Secondary, connected, UpToDate. The commands
+// lie where backbeat runs commands from, so that it belongs inside of Main.
+func NewFakeDRBD(t testing.TB, resource string) *FakeDRBD {
+	t.Helper()
+	if _, err := os.Stat("/usr/bin/python3"); err != nil {
+		NeedPeer(t, func() (string, error) { return "", fmt.Errorf("the stand-in for DRBD needs python3: %w", err) })
+	}
+	dir, err := os.MkdirTemp(runDir, "drbd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	f := &FakeDRBD{t: t, Resource: resource, Dir: dir}
+	f.put("fakedrbd.py", fakeDRBD, 0o755)
+	for _, node := range []string{"a", "b"} {
+		for _, program := range []string{"drbdadm", "drbdsetup"} {
+			f.put(node+"-"+program, fmt.Appendf(nil, "#!/bin/sh\nFAKEDRBD=%s FAKENODE=%s FAKERES=%s exec %s/fakedrbd.py \"$@\"\n", dir, node, resource, dir), 0o755)
+		}
+	}
+	return f
+}
+
+func (f *FakeDRBD) put(name string, content []byte, mode os.FileMode) {
+	f.t.Helper()
+	if err := os.WriteFile(filepath.Join(f.Dir, name), content, mode); err != nil {
+		f.t.Fatal(err)
+	}
+}
+
+// Admin is the path of a host's drbdadm, Setup of its drbdsetup.
+func (f *FakeDRBD) Admin(node string) string { return filepath.Join(f.Dir, node+"-drbdadm") }
+
+// Setup is the path of a host's drbdsetup.
+func (f *FakeDRBD) Setup(node string) string { return filepath.Join(f.Dir, node+"-drbdsetup") }
+
+// Write writes one of the files that the stand-in reads.
+func (f *FakeDRBD) Write(name, content string) {
+	f.t.Helper()
+	f.put(name, []byte(content), 0o644)
+}
+
+// Remove removes one of these files.
+func (f *FakeDRBD) Remove(name string) { _ = os.Remove(filepath.Join(f.Dir, name)) }
+
+// Set changes keys of a host's state.
+func (f *FakeDRBD) Set(node string, keys map[string]any) {
+	f.t.Helper()
+	state := map[string]any{}
+	if b, err := os.ReadFile(filepath.Join(f.Dir, node+".json")); err == nil {
+		if err := json.Unmarshal(b, &state); err != nil {
+			f.t.Fatal(err)
+		}
+	}
+	for k, v := range keys {
+		state[k] = v
+	}
+	b, err := json.Marshal(state)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	f.put(node+".json", b, 0o644)
+}
+
+// Run runs a host's drbdadm and returns what it printed.
+func (f *FakeDRBD) Run(node string, args ...string) string {
+	f.t.Helper()
+	out, err := exec.Command(f.Admin(node), args...).CombinedOutput()
+	if err != nil {
+		f.t.Fatalf("drbdadm %v on %s: %v\n%s", args, node, err, out)
+	}
+	return string(out)
+}
