@@ -51,7 +51,7 @@ type history struct {
 func openHistory(dir string, keep int, logger *slog.Logger) (*history, []daemon.Transition, error) {
 	d, err := takeDir(dir)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, &directoryError{err}
 	}
 	h := &history{path: filepath.Join(dir, fileName), keep: keep, logger: logger, dir: d, routers: make(map[string]bool)}
 	c, err := h.load()
@@ -73,6 +73,18 @@ func openHistory(dir string, keep int, logger *slog.Logger) (*history, []daemon.
 		}
 	}
 	return h, c.records, nil
+}
+
+// directoryError says that the state directory cannot be used for anything.
+type directoryError struct{ error }
+
+func (e *directoryError) Unwrap() error { return e.error }
+
+// DirectoryUsable reports whether an error of Open concerns the history alone,
+// so that other things can be kept in the state directory.
+func DirectoryUsable(err error) bool {
+	var d *directoryError
+	return !errors.As(err, &d)
 }
 
 // takeDir opens, checks and locks the state directory.
