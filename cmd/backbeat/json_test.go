@@ -22,6 +22,8 @@ func TestJSONIsDocumented(t *testing.T) {
 		"Address": daemon.AddressStatus{}, "Peer": daemon.PeerStatus{}, "Hook": daemon.HookStatus{}, "Interface": daemon.LinkStatus{},
 		"History": control.History{}, "Transition": daemon.Transition{}, "Evidence": daemon.Evidence{}, "Follow-up": daemon.Followup{},
 		"Reload": control.Reload{}, "Plan step": control.PlanStep{}, "Check step": control.CheckStep{},
+		"Service group": daemon.ServiceStatus{}, "Step": daemon.StepStatus{}, "Order": daemon.Order{},
+		"Command": control.CommandRequest{}, "Command answer": control.CommandAnswer{}, "Group step": control.GroupStep{},
 		"Contribution": daemon.ContributionStatus{}, "Health check": daemon.CheckStatus{}, "Run": daemon.RunStatus{}, "Diagnostic": conf.Diagnostic{},
 		"Check": checkAnswer{}, "Checked host": checkedHost{}, "Daemon version": control.Version{}, "Tool version": build{}, "Error": control.Error{},
 	} {
@@ -109,7 +111,7 @@ func fields(t reflect.Type) map[string]bool {
 		}
 		name, options, _ := strings.Cut(f.Tag.Get("json"), ",")
 		if name != "-" {
-			out[name] = strings.Contains(options, "omitempty")
+			out[name] = strings.Contains(options, "omitempty") || strings.Contains(options, "omitzero")
 		}
 	}
 	return out

@@ -47,16 +47,16 @@ printed and the exit status is 1.`,
 		if !r.OK {
 			return failure{fmt.Errorf("nothing was changed: %s", r.Error)}
 		}
-		printPlan(t.out, t.look, r.Plan, r.Checks)
+		printPlan(t.out, t.look, r)
 		return nil
 	}
 	return c
 }
 
 // printPlan prints what a reload did, without the routers that did not notice.
-func printPlan(w io.Writer, l look, steps []control.PlanStep, checked []control.CheckStep) {
+func printPlan(w io.Writer, l look, r *control.Reload) {
 	did := map[string]string{"add": "added", "remove": "removed", "adjust": "adjusted", "replace": "replaced"}
-	kept := 0
+	steps, kept := r.Plan, 0
 	for _, s := range steps {
 		if s.Change == "keep" {
 			kept++
@@ -68,10 +68,13 @@ func printPlan(w io.Writer, l look, steps []control.PlanStep, checked []control.
 		}
 		fmt.Fprintf(w, "%-9s %s%s\n", clean(text), l.bold(clean(s.Router)), differences(s.Differences))
 	}
-	for _, c := range checked {
+	for _, g := range r.Services {
+		fmt.Fprintf(w, "%-9s service group %s%s\n", clean(did[g.Change]), l.bold(clean(g.Group)), differences(g.Differences))
+	}
+	for _, c := range r.Checks {
 		fmt.Fprintf(w, "%-9s check %s\n", clean(did[c.Change]), l.bold(clean(c.Check)))
 	}
-	if kept == len(steps) && len(checked) == 0 {
+	if kept == len(steps) && len(r.Checks)+len(r.Services) == 0 {
 		fmt.Fprintf(w, "reloaded, nothing differs (%s)\n", plural(kept, "virtual router"))
 		return
 	}

@@ -153,6 +153,9 @@ func planText(p daemon.Plan) string {
 			parts = append(parts, fmt.Sprintf("%d %s", n[c.change], c.did))
 		}
 	}
+	if len(p.Services) > 0 {
+		parts = append(parts, plural(len(p.Services), "service group")+" changed")
+	}
 	if len(p.Checks) > 0 {
 		parts = append(parts, plural(len(p.Checks), "check")+" changed")
 	}

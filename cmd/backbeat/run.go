@@ -44,7 +44,7 @@ a packet and leave, and leave at once when they come again.`,
 	f := c.Flags()
 	f.StringVarP(&o.config, "config", "c", defaultConfig, "the configuration: a `file`, or a directory with *.hcl files")
 	f.StringVar(&o.runtimeDir, "runtime-dir", "/run/backbeat", "`directory` for what must not outlive the boot")
-	f.StringVar(&o.stateDir, "state-dir", "/var/lib/backbeat", "`directory` for the history; empty keeps none on disk")
+	f.StringVar(&o.stateDir, "state-dir", "/var/lib/backbeat", "`directory` for history and standing orders; empty keeps none on disk")
 	f.StringVar(&o.control, "control", "", "the control `socket` (default control.sock in the runtime directory)")
 	f.Var(&o.logFormat, "log-format", "form of the log on standard error")
 	f.Var(&o.logLevel, "log-level", "least important lines to log")

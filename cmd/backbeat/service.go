@@ -16,6 +16,7 @@ import (
 
 	"github.com/backbeat-ha/backbeat/actions/address"
 	"github.com/backbeat-ha/backbeat/actions/advertise"
+	"github.com/backbeat-ha/backbeat/actions/agent"
 	"github.com/backbeat-ha/backbeat/actions/announce"
 	"github.com/backbeat-ha/backbeat/actions/run"
 	"github.com/backbeat-ha/backbeat/checks/probe"
@@ -52,6 +53,8 @@ type service struct {
 	advertiser *advertise.Advertiser
 	runner     *run.Runner
 	prober     *probe.Pool
+	hands      *agent.Hands
+	orders     *journal.Orders // nil if they are not kept on disk
 	wire       *wire.Port
 	loop       *daemon.Loop
 	reloader   *reloader
@@ -107,12 +110,16 @@ func (s *service) live(ctx context.Context, cfg *daemon.Config, d *conf.Diagnost
 	}
 	defer s.control.Close()
 
-	past := s.openJournal()
+	before := s.openState()
 	writer := begin("journal", s.log, func(ctx context.Context) error { s.journal.Run(ctx); return nil }, func(error) {})
 	defer writer.stop() // last of all, so that it has the last word
+	if s.orders != nil {
+		keeper := begin("standing orders", s.log, func(ctx context.Context) error { s.orders.Run(ctx); return nil }, func(error) {})
+		defer keeper.stop() // when the loop, which gives them, has ended
+	}
 	s.greet(cfg, d)
 
-	if err := s.build(ctx, cfg, past); err != nil {
+	if err := s.build(ctx, cfg, before); err != nil {
 		s.log(slog.LevelError, "cannot start: "+err.Error())
 		return err
 	}
@@ -137,6 +144,7 @@ func (s *service) live(ctx context.Context, cfg *daemon.Config, d *conf.Diagnost
 	keeper.stop() // what was wished last is still carried out
 	wait, cancel := context.WithTimeout(context.WithoutCancel(ctx), hookPatience)
 	defer cancel()
+	s.hands.Close(wait) // before the runner, which runs their commands
 	s.prober.Close(wait)
 	s.runner.Close(wait)
 	return s.verdict(err)
@@ -158,16 +166,31 @@ func (s *service) verdict(err error) error {
 	return nil
 }
 
-// openJournal opens the log and the history. Without a history on disk the
-// daemon still does what it is for.
-func (s *service) openJournal() []daemon.Transition {
+// earlier is what earlier runs have left in the state directory.
+type earlier struct {
+	past    []daemon.Transition
+	ordered []daemon.Order
+}
+
+// openState opens the log, the history and the standing orders. Without a place
+// to keep them the daemon still does what it is for.
+func (s *service) openState() (e earlier) {
 	logger := journal.NewLogger(s.tool.err, s.opt.logFormat.value, s.opt.logLevel.Level)
 	j, past, err := journal.Open(journal.Options{Dir: s.opt.stateDir, Logger: logger})
-	s.journal, s.tally = j, newTally(j)
+	s.journal, s.tally, e.past = j, newTally(j), past
 	if err != nil {
 		s.log(slog.LevelWarn, "the history is not kept across a restart: "+err.Error())
 	}
-	return past
+	switch {
+	case s.opt.stateDir == "":
+	case !journal.DirectoryUsable(err):
+		s.log(slog.LevelWarn, "standing orders (standby, pin, maintenance) are neither known from before nor kept across a restart, for the same reason")
+	default:
+		if s.orders, e.ordered, err = journal.OpenOrders(s.opt.stateDir, time.Now(), j.Log); err != nil {
+			s.log(slog.LevelError, err.Error())
+		}
+	}
+	return e
 }
 
 // greet logs what was started, and what is not as it should be.
@@ -191,7 +214,7 @@ func (s *service) greet(cfg *daemon.Config, d *conf.Diagnostics) {
 
 // build makes the parts. None of them has done anything yet, but for addresses
 // that a crash left behind, which are removed.
-func (s *service) build(ctx context.Context, cfg *daemon.Config, past []daemon.Transition) error {
+func (s *service) build(ctx context.Context, cfg *daemon.Config, before earlier) error {
 	post := func(in any) { s.post(in) }
 	s.keeper = address.New(address.Options{Ledger: filepath.Join(s.opt.runtimeDir, "addresses"), Post: post})
 	left, err := s.keeper.Sweep(ctx)
@@ -204,14 +227,19 @@ func (s *service) build(ctx context.Context, cfg *daemon.Config, past []daemon.T
 	s.announcer, s.advertiser = announce.New(post), advertise.New()
 	s.runner = run.New(post)
 	s.prober = probe.New(post, s.runner)
+	s.hands = agent.New(post, s.runner)
 	if s.wire, err = wire.New(post); err != nil {
 		return fmt.Errorf("prepare the sockets: %w", err)
 	}
 	s.tally.configure(cfg)
-	s.loop = daemon.New(cfg, daemon.Ports{
+	ports := daemon.Ports{
 		Clock: s.wire, Wire: s.wire, Addresses: s.keeper, Announcer: s.announcer, Advertiser: s.advertiser, Runner: s.runner, Prober: s.prober,
-		Journal: s.tally, Watch: s.keeper.Watch, Past: past, Dropped: s.journal.Dropped,
-	})
+		Agents: s.hands, Journal: s.tally, Watch: s.keeper.Watch, Past: before.past, Ordered: before.ordered, Dropped: s.journal.Dropped,
+	}
+	if s.orders != nil {
+		ports.Orders = s.orders
+	}
+	s.loop = daemon.New(cfg, ports)
 	s.notifier = newNotifier(s.post, s.tally)
 	s.reloader = &reloader{path: s.opt.config, post: s.post, log: s.log, notify: s.notifier, tally: s.tally, ended: s.ended,
 		load: func(path string) (*daemon.Config, *conf.Diagnostics, error) { return s.tool.load(path, "") }}

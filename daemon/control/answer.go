@@ -53,6 +53,8 @@ type Reload struct {
 	Plan  []PlanStep `json:"plan"`
 	// Checks are the checks that were added, removed or adjusted.
 	Checks []CheckStep `json:"checks,omitempty"`
+	// Services are the service groups that were.
+	Services []GroupStep `json:"service_groups,omitempty"`
 	// Diagnostics are the errors and warnings of the configuration, in the
 	// form of `backbeat check --output json`; Text is the same for people.
 	Diagnostics json.RawMessage `json:"diagnostics,omitempty"`
@@ -63,6 +65,15 @@ type Reload struct {
 type CheckStep struct {
 	Check  string `json:"check"`
 	Change string `json:"change"`
+}
+
+// GroupStep is what a reload did to one service group: "add", "remove" or "adjust".
+type GroupStep struct {
+	Group       string   `json:"service_group"`
+	Change      string   `json:"change"`
+	Differences []string `json:"differences,omitempty"`
+	// Kept is how many steps from the first one stay as they are.
+	Kept int `json:"kept_steps"`
 }
 
 // PlanStep is what a reload did to one virtual router.
@@ -138,6 +149,9 @@ func (r ReloadResult) answer() Reload {
 	}
 	for _, s := range r.Plan.Checks {
 		a.Checks = append(a.Checks, CheckStep{Check: s.Check, Change: s.Change.String()})
+	}
+	for _, s := range r.Plan.Services {
+		a.Services = append(a.Services, GroupStep{Group: s.Group, Change: s.Change.String(), Differences: s.Differences, Kept: s.Kept})
 	}
 	return a
 }

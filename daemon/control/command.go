@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
 	"os"
 	"os/user"
@@ -84,8 +83,8 @@ func (s *Server) command(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	by := g.who.name()
-	s.opt.Log(slog.LevelInfo, "command on the control socket: "+q.String(), append(g.attrs(), slog.String("by", by))...)
-	// A client that goes away does not take back what it has asked for.
+	// A client that goes away does not take back what it has asked for. The loop
+	// logs what comes of it, and who asked.
 	res, err := ask(context.WithoutCancel(r.Context()), s, func(reply chan<- daemon.CommandResult) daemon.Input {
 		return daemon.Command{Verb: q.Verb, Name: q.Name, Step: q.Step, By: by, Reason: q.Reason,
 			For: time.Duration(q.For * float64(time.Second)), Pin: q.Pin, Here: q.Here, Unmanage: q.Unmanage, Force: q.Force, Reply: reply}
@@ -97,7 +96,6 @@ func (s *Server) command(w http.ResponseWriter, r *http.Request) {
 	code := http.StatusOK
 	if !res.OK {
 		code = http.StatusUnprocessableEntity
-		s.opt.Log(slog.LevelWarn, "command refused: "+q.String()+": "+res.Text, slog.String("code", res.Code))
 	}
 	s.answer(w, code, CommandAnswer{SchemaVersion, res})
 }
@@ -138,32 +136,6 @@ func (q *CommandRequest) check() error {
 		}
 	}
 	return nil
-}
-
-// String is the command as one would type it: "move web --here".
-func (q *CommandRequest) String() string {
-	s := string(q.Verb)
-	if q.Name != "" {
-		s += " " + q.Name
-	}
-	if q.Step != "" {
-		s += "/" + q.Step
-	}
-	for _, f := range []struct {
-		on   bool
-		name string
-	}{{q.Pin, "pin"}, {q.Here, "here"}, {q.Unmanage, "unmanage"}, {q.Force, "force"}} {
-		if f.on {
-			s += " --" + f.name
-		}
-	}
-	if q.For > 0 {
-		s += " --for " + time.Duration(q.For*float64(time.Second)).String()
-	}
-	if q.Reason != "" {
-		s += fmt.Sprintf(" --reason %q", q.Reason)
-	}
-	return s
 }
 
 // name is who it is for people: "root (uid 0)", and who logged in, where the

@@ -64,13 +64,6 @@ func TestBadCommands(t *testing.T) {
 	}
 }
 
-func TestCommandAsTyped(t *testing.T) {
-	q := CommandRequest{Verb: daemon.CommandGroupStop, Name: "site", Step: "www", Reason: "disk", For: 90, Unmanage: true}
-	if got, want := q.String(), `group-stop site/www --unmanage --for 1m30s --reason "disk"`; got != want {
-		t.Errorf("got %s, want %s", got, want)
-	}
-}
-
 // The status of a group shows it, whom it follows, and what these stand on.
 func TestStatusOfAGroup(t *testing.T) {
 	l := newLoop(t, "mail", "web")
