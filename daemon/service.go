@@ -223,7 +223,7 @@ func (l *Loop) release(now time.Duration, s *service) {
 func (l *Loop) departService(s *service) {
 	_, _, stuck := s.ladder.Stuck()
 	switch {
-	case !s.leaving:
+	case !s.leaving, s.heapIndex < 0:
 		return
 	case s.ladder.Managed() && !stuck && !(s.ladder.Bottom() && s.ladder.Idle()):
 		return
