@@ -10,13 +10,12 @@ import (
 // advance gives out what can be done now.
 func (l *Ladder) advance(now time.Duration, fx []LadderEffect) []LadderEffect {
 	l.adopt()
+	l.settle(now) // before moving: what a hold-off has kept down may go up when it ends
 	fx, looking := l.lookFirst(now, fx)
 	if !looking && l.managed {
 		fx = l.move(now, fx)
 	}
-	l.settle(now)
-	fx = l.watch(now, fx)
-	return fx
+	return l.watch(now, fx)
 }
 
 // lookFirst asks what is up, of steps of which nothing is known. While an
