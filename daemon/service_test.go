@@ -557,4 +557,3 @@ func TestServiceChangesItsMind(t *testing.T) {
 	}
 	h.want(fmt.Sprint(strings.Count(h.g.history(), "\n")), "2")
 }
-
