@@ -40,6 +40,7 @@ func CheckPair(cfgs []*daemon.Config, from []*Diagnostics) *Diagnostics {
 	for _, g := range p.groups() {
 		p.group(g)
 	}
+	p.services()
 	return p.Diagnostics
 }
 
