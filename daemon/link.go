@@ -326,7 +326,7 @@ func (l *Loop) tellState(now time.Duration, r *router) {
 	r.told, r.toldOnce = st, true
 	before := r.fsm.State()
 	l.step(now, r, st)
-	if before == vrrp.Initialize && st.Fault != vrrp.FaultNone && st.Fault != vrrp.FaultPending {
+	if before == vrrp.Initialize && !r.fsm.Stopped() && st.Fault != vrrp.FaultNone && st.Fault != vrrp.FaultPending {
 		l.log(slog.LevelWarn, fmt.Sprintf("(%s) waiting: %s", r.cfg.Name, faultText(r.cfg.Interface, st)),
 			slog.String("router", r.cfg.Name), slog.String("fault", st.Fault.String()))
 	}
