@@ -11,6 +11,9 @@ import (
 func (l *Ladder) advance(now time.Duration, fx []LadderEffect) []LadderEffect {
 	l.adopt()
 	l.settle(now) // before moving: what a hold-off has kept down may go up when it ends
+	if l.managed {
+		fx = l.interrupt(fx)
+	}
 	fx, looking := l.lookFirst(now, fx)
 	if !looking && l.managed {
 		fx = l.move(now, fx)
@@ -45,10 +48,6 @@ func (l *Ladder) move(now time.Duration, fx []LadderEffect) []LadderEffect {
 		r := &l.steps[i]
 		if r.job != 0 && r.verb != Qualify && !r.monitor {
 			busy = true
-			if r.verb == Start && i >= want && !r.canceled { // an Up may be interrupted, a Down may not
-				r.canceled = true
-				fx = append(fx, LadderEffect{Kind: CancelJob, Step: i, Job: Job{Group: l.id, Job: r.job}})
-			}
 		}
 		if r.state != Down {
 			top = i
@@ -64,6 +63,18 @@ func (l *Ladder) move(now time.Duration, fx []LadderEffect) []LadderEffect {
 		fx = l.down(now, top, fx)
 	case low < want:
 		fx = l.climb(now, low, fx)
+	}
+	return fx
+}
+
+// interrupt ends a Start that is not wanted any more, or has lost what it
+// stands on. An Up may be interrupted, a Down may not.
+func (l *Ladder) interrupt(fx []LadderEffect) []LadderEffect {
+	want, height := l.want(), l.Height()
+	for i := range l.steps {
+		if r := &l.steps[i]; r.job != 0 && r.verb == Start && (i >= want || i > height) {
+			fx, _ = l.free(i, fx)
+		}
 	}
 	return fx
 }
@@ -114,7 +125,7 @@ func (l *Ladder) down(now time.Duration, i int, fx []LadderEffect) []LadderEffec
 	}
 }
 
-// free makes sure that no look is under way at a step that is to be moved.
+// free cancels what is under way at a step, and reports whether nothing was.
 func (l *Ladder) free(i int, fx []LadderEffect) ([]LadderEffect, bool) {
 	r := &l.steps[i]
 	if r.job == 0 {
@@ -132,6 +143,9 @@ func (l *Ladder) give(now time.Duration, i int, v Verb, timeout time.Duration, f
 	r := &l.steps[i]
 	l.lastJob++
 	r.job, r.verb, r.monitor, r.canceled, r.began, r.progress = l.lastJob, v, false, false, now, ""
+	if v.moves() {
+		r.set(now, Neither) // until it is answered
+	}
 	return append(fx, LadderEffect{Kind: DoJob, Step: i, Job: Job{Group: l.id, Job: l.lastJob, Step: i, Verb: v, Agent: r.spec.Agent,
 		Name: l.spec.Name + "/" + r.spec.Name, Node: l.node, Timeout: timeout, Interval: r.spec.Monitor.Interval}})
 }

@@ -35,6 +35,9 @@ func (v Verb) String() string {
 	return [...]string{"look", "start", "stop", "force-stop", "qualify", "prepare", "fence", "reboot"}[v]
 }
 
+// moves reports whether a step is neither up nor down while it is carried out.
+func (v Verb) moves() bool { return v == Start || v == Stop || v == ForceStop }
+
 // Job is one thing to do with one step. Jobs of one step are given out one at a
 // time, but for a Look or a Qualify that Cancel has ended: the hands finish
 // that one first.

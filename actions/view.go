@@ -17,7 +17,7 @@ func (l *Ladder) Known() bool {
 // Ready reports whether everything that is wanted is up: all steps, or those
 // below the limit an operator has set.
 func (l *Ladder) Ready() bool {
-	if !l.up || l.unfit != nil {
+	if !l.up || l.unfit != nil || l.leaving {
 		return false
 	}
 	for i := range l.steps {
@@ -32,7 +32,7 @@ func (l *Ladder) Ready() bool {
 func (l *Ladder) Bottom() bool {
 	for i := range l.steps {
 		r := &l.steps[i]
-		if r.state != Down || r.job != 0 && (r.verb == Start || r.verb == Stop || r.verb == ForceStop) {
+		if r.state != Down { // a step being moved is Neither
 			return false
 		}
 	}

@@ -24,6 +24,8 @@ func (l *Ladder) watch(now time.Duration, fx []LadderEffect) []LadderEffect {
 		case r.state != Down || l.want() > 0 && l.managed || l.leaving:
 			// On its way, or about to be: the start asks by itself.
 		case !l.managed:
+		case !r.prepared && !l.Bottom():
+			// What still comes down may be what it needs.
 		case !r.prepared:
 			fx = l.give(now, i, Prepare, r.spec.StartTimeout, fx)
 		case l.spec.Qualify > 0 || !r.qualified.asked:
