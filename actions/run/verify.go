@@ -3,6 +3,7 @@ package run
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/user"
@@ -22,6 +23,10 @@ const maxLinks = 40
 // directory or link target on the way to it belongs to anybody else, and none
 // is writable by its group or by others. A sticky directory such as /tmp is
 // refused too: anybody may put a file there under a name that is free.
+//
+// The same goes for the interpreter that a script's first line names, since who
+// can change that can change what is run. A script that is an argument, as in
+// ["/bin/sh", "FILE"], is not looked at: run it by itself.
 //
 // The error names the element and the remedy. The same check is made again
 // before every run. Access control lists need no look of their own: whatever
@@ -68,6 +73,53 @@ type policy struct {
 }
 
 func (p policy) check(path string) error {
+	err := p.checkFile(path)
+	for script, n := path, 0; err == nil; n++ {
+		next := interpreter(script)
+		switch {
+		case next == "":
+			return nil
+		case strings.HasSuffix(next, "\r"):
+			return fmt.Errorf("refused: the first line of %s ends with a carriage return, as on Windows: sed -i 's/\\r$//' %s", script, script)
+		case n == maxInterpreters:
+			return fmt.Errorf("refused: %s: more than %d interpreters that are scripts themselves: name the program itself", path, maxInterpreters)
+		}
+		if err = p.checkFile(next); err != nil {
+			return fmt.Errorf("%w (the interpreter that the first line of %s names)", err, script)
+		}
+		script = next
+	}
+	return err
+}
+
+// maxInterpreters is how often the kernel goes on from a script to its
+// interpreter (fs/exec.c, exec_binprm).
+const maxInterpreters = 5
+
+// interpreter is what the first line of a script names, as the kernel reads it
+// (execve(2)); empty for anything else, and for what we may not read.
+func interpreter(path string) string {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	head := make([]byte, 256) // BINPRM_BUF_SIZE
+	n, _ := io.ReadFull(f, head)
+	line, script := strings.CutPrefix(string(head[:n]), "#!")
+	if !script {
+		return ""
+	}
+	line, _, _ = strings.Cut(line, "\n")
+	words := strings.FieldsFunc(line, func(r rune) bool { return r == ' ' || r == '\t' })
+	if len(words) == 0 {
+		return ""
+	}
+	return words[0]
+}
+
+// checkFile judges one path, and the file at its end.
+func (p policy) checkFile(path string) error {
 	if !filepath.IsAbs(path) {
 		return fmt.Errorf("refused: %q is not an absolute path: give the command with its full path, there is no shell to search for it", path)
 	}

@@ -28,6 +28,15 @@ func TestVerifyElements(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	script := func(path, interpreter string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(dir, path), []byte("#!"+interpreter+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(filepath.Join(dir, path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
 	link := func(path, target string) {
 		t.Helper()
 		if err := os.Symlink(target, filepath.Join(dir, path)); err != nil {
@@ -56,6 +65,14 @@ func TestVerifyElements(t *testing.T) {
 	link("good/loop", "loop")
 	link("good/dangling", "nowhere")
 	link("good/twice", "abstmp")
+	script("good/byworld", dir+"/world/x")
+	script("good/bygroup", " \t"+dir+"/good/byworld -x")
+	script("good/bygood", dir+"/good/x ")
+	script("good/windows", dir+"/good/x\r")
+	script("good/relative", "sh")
+	script("good/none", "")
+	script("good/itself", dir+"/good/itself")
+	make("good/secret", 0o711) // may be run, and not read by others
 	p := policy{owners: []uint32{0, uint32(os.Geteuid())}, below: dir}
 	for _, c := range []struct{ path, element, remedy string }{
 		{"good/x", "", ""},
@@ -82,6 +99,14 @@ func TestVerifyElements(t *testing.T) {
 		{"good/missing", "good/missing does not exist", "install it"},
 		{"good/missing/x", "good/missing does not exist", "on the way to"},
 		{"good/x/y", "good/x is a file, not a directory", "correct the path"},
+		{"good/byworld", "world is writable by everyone", "first line of " + dir + "/good/byworld"},
+		{"good/bygroup", "world is writable by everyone", "first line of " + dir + "/good/byworld"},
+		{"good/bygood", "", ""},
+		{"good/windows", "good/windows ends with a carriage return", `sed -i 's/\r$//'`},
+		{"good/relative", "\"sh\" is not an absolute path", "first line of " + dir + "/good/relative"},
+		{"good/none", "", ""},
+		{"good/itself", "more than 5 interpreters", "name the program itself"},
+		{"good/secret", "", ""},
 		{"good", "good is a directory, not a file", "name the program"},
 	} {
 		err := p.check(dir + "/" + c.path)

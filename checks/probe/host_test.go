@@ -1,12 +1,14 @@
 package probe
 
 import (
+	"context"
 	"encoding/pem"
 	"fmt"
 	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -81,12 +83,42 @@ func TestFileInteger(t *testing.T) {
 	}
 }
 
-// A look that hangs is answered in time, and not repeated while it hangs.
+// A look that hangs is answered in time, and not repeated while it hangs; it
+// counts by its path, and two looks at one path that does not hang disturb nobody.
 func TestFileSystemThatHangs(t *testing.T) {
+	var p patience
+	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+	defer cancel()
+	hold, looked := make(chan struct{}), make(chan struct{})
+	first := p.look(ctx, "/nfs", func() checks.Result { defer close(looked); <-hold; return passed("late") })
+	again := p.look(context.Background(), "/nfs", func() checks.Result { t.Error("looked again"); return passed("") })
+	other := p.look(context.Background(), "/home", func() checks.Result { return passed("there") })
+	for _, c := range []struct {
+		got    checks.Result
+		detail string
+	}{{first, "the file system of /nfs does not answer"}, {again, "the last look still hangs: the file system of /nfs does not answer"}, {other, "there"}} {
+		if c.got.Detail != c.detail {
+			t.Errorf("%+v, want %q", c.got, c.detail)
+		}
+	}
+	close(hold)
+	<-looked
+	for deadline := time.Now().Add(10 * time.Second); ; runtime.Gosched() {
+		if got := p.look(context.Background(), "/nfs", func() checks.Result { return passed("back") }); got.Detail == "back" {
+			break
+		} else if time.Now().After(deadline) {
+			t.Fatalf("%+v", got)
+		}
+	}
 	b := newBench(t)
-	b.pool.files.stuck = map[string]bool{"disk /": true}
-	b.want(checks.Disk{Path: "/", MinFreePercent: 1}, checks.NotRun, "still hangs")
-	b.want(checks.File{Path: "/etc/passwd"}, checks.Passed, "exists")
+	for i := range uint64(200) {
+		b.pool.Probe(checks.Job{Check: 1, Run: i, Timeout: 10 * time.Second, Probe: checks.Disk{Path: "/proc", Writable: true}})
+	}
+	for range 200 {
+		if d := <-b.got; d.Outcome != checks.Passed {
+			t.Fatalf("%+v", d)
+		}
+	}
 }
 
 func TestProcess(t *testing.T) {

@@ -84,6 +84,20 @@ func TestOutputFloods(t *testing.T) {
 	}
 }
 
+// One policy for all commands: what others could change is not run, which says
+// nothing about the service, and the element and the remedy are named.
+func TestUnsafeCommands(t *testing.T) {
+	b := newBench(t)
+	path := filepath.Join(t.TempDir(), "check")
+	if err := os.WriteFile(path, []byte("#!/bin/sh\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if strings.HasPrefix(path, "/tmp/") {
+		b.want(checks.Exec{Command: []string{path}}, checks.NotRun, "refused: /tmp is writable by everyone: move the command to a directory that only root can write")
+	}
+	b.want(checks.Exec{Command: []string{"sh", "-c", "true"}}, checks.NotRun, "not an absolute path")
+}
+
 // The environment is clean but for what the configuration adds.
 func TestExecEnvironment(t *testing.T) {
 	t.Setenv("SECRET_OF_THE_DAEMON", "x")

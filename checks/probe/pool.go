@@ -24,6 +24,7 @@ const (
 	echoSlots = 4096 // a request that waits costs no descriptor
 	execSlots = 16
 	busSlots  = 64
+	fileSlots = 16 // some may hang, and nothing else should wait for them
 	hostSlots = 8
 )
 
@@ -42,7 +43,7 @@ type Pool struct {
 	mu     sync.Mutex
 	closed bool
 
-	net, echo, exec, bus, host chan struct{}
+	net, echo, exec, bus, file, host chan struct{}
 }
 
 // New returns a Pool that answers every job with one checks.Done, given to post
@@ -52,7 +53,7 @@ func New(post func(any), runner *run.Runner) *Pool {
 	ctx, cancel := context.WithCancel(context.Background())
 	return &Pool{post: post, runner: runner, ctx: ctx, cancel: cancel, echo4: echoer{socket: icmp.ListenPacket}, echo6: echoer{v6: true, socket: icmp.ListenPacket},
 		net: make(chan struct{}, netSlots), echo: make(chan struct{}, echoSlots), exec: make(chan struct{}, execSlots),
-		bus: make(chan struct{}, busSlots), host: make(chan struct{}, hostSlots)}
+		bus: make(chan struct{}, busSlots), file: make(chan struct{}, fileSlots), host: make(chan struct{}, hostSlots)}
 }
 
 // Probe accepts a job and returns at once; it may be called from any goroutine.
@@ -120,6 +121,8 @@ func (p *Pool) slots(probe checks.Probe) (slots chan struct{}, what string) {
 		return p.echo, "echo requests"
 	case checks.Systemd:
 		return p.bus, "questions to systemd"
+	case checks.File, checks.Disk:
+		return p.file, "looks at files"
 	default:
 		return p.host, "other checks"
 	}
@@ -151,7 +154,7 @@ func (p *Pool) carryOut(ctx context.Context, job checks.Job) checks.Result {
 	case checks.Systemd:
 		return p.runSystemd(ctx, v)
 	case checks.File:
-		return p.files.look(ctx, "file", v.Path, func() checks.Result { return runFile(v) })
+		return p.files.look(ctx, v.Path, func() checks.Result { return runFile(v) })
 	case checks.Process:
 		return runProcess(v)
 	case checks.Link:
@@ -163,7 +166,7 @@ func (p *Pool) carryOut(ctx context.Context, job checks.Job) checks.Result {
 	case checks.Load:
 		return runLoad(v)
 	case checks.Disk:
-		return p.files.look(ctx, "disk", v.Path, func() checks.Result { return runDisk(v) })
+		return p.files.look(ctx, v.Path, func() checks.Result { return runDisk(v) })
 	default:
 		return notRun(fmt.Sprintf("this daemon does not know the kind %q", job.Probe.Kind()))
 	}

@@ -9,35 +9,32 @@ import (
 
 // patience keeps what looks at a file system from being held by one that does
 // not answer: the system calls of a dead NFS server cannot be interrupted. Such
-// a look is left behind, once a path: as long as it hangs there is no other.
+// a look is left behind, and as long as one of a path hangs there is no other.
 type patience struct {
-	mu    sync.Mutex
-	stuck map[string]bool
+	mu sync.Mutex
+	// left is how many looks were left behind, by path.
+	left map[string]int
 }
 
-// look calls f and waits for it as long as ctx allows. Two checks of different
-// kinds may look at one path at a time.
-func (p *patience) look(ctx context.Context, kind, path string, f func() checks.Result) checks.Result {
-	key := kind + " " + path
+// look calls f and waits for it as long as ctx allows.
+func (p *patience) look(ctx context.Context, path string, f func() checks.Result) checks.Result {
 	p.mu.Lock()
-	if p.stuck[key] {
-		p.mu.Unlock()
+	hangs := p.left[path] > 0
+	p.mu.Unlock()
+	if hangs {
 		return notRun("the last look still hangs: the file system of " + path + " does not answer")
 	}
-	if p.stuck == nil {
-		p.stuck = map[string]bool{}
-	}
-	p.stuck[key] = true
-	p.mu.Unlock()
-	got := make(chan checks.Result, 1)
+	got := make(chan checks.Result) // without room: who sends knows whether it was taken
+	gone := make(chan struct{})     // closed when nobody waits any more, and that is counted
 	go func() {
 		res := notRun("internal error")
 		defer func() {
 			_ = recover() // the answer says so
-			p.mu.Lock()
-			delete(p.stuck, key)
-			p.mu.Unlock()
-			got <- res
+			select {
+			case got <- res:
+			case <-gone:
+				p.count(path, -1)
+			}
 		}()
 		res = f()
 	}()
@@ -45,6 +42,19 @@ func (p *patience) look(ctx context.Context, kind, path string, f func() checks.
 	case res := <-got:
 		return res
 	case <-ctx.Done():
+		p.count(path, 1)
+		close(gone)
 		return notRun("the file system of " + path + " does not answer")
+	}
+}
+
+func (p *patience) count(path string, n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.left == nil {
+		p.left = map[string]int{}
+	}
+	if p.left[path] += n; p.left[path] == 0 {
+		delete(p.left, path)
 	}
 }
