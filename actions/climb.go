@@ -31,7 +31,7 @@ func (l *Ladder) lookFirst(now time.Duration, fx []LadderEffect) ([]LadderEffect
 			continue
 		}
 		looking = true
-		if r.job == 0 {
+		if r.job == 0 && now >= r.notBefore {
 			fx = l.give(now, i, Look, r.spec.Monitor.Timeout, fx)
 		}
 	}
@@ -102,7 +102,7 @@ func (l *Ladder) climb(now time.Duration, i int, fx []LadderEffect) []LadderEffe
 // down brings down step i: stop, stop again, force, and after each the fact.
 func (l *Ladder) down(now time.Duration, i int, fx []LadderEffect) []LadderEffect {
 	r := &l.steps[i]
-	if now < r.notBefore {
+	if now < r.notBefore && (r.stuck || r.stopping > 0) { // else it is the pause before the next Start
 		return fx
 	}
 	fx, free := l.free(i, fx)
@@ -155,6 +155,12 @@ func (l *Ladder) onDone(now time.Duration, d *Done, fx []LadderEffect) []LadderE
 	if d.Job != 0 && d.Job == l.claim.job {
 		return l.fenced(now, d, fx)
 	}
+	if d.Job != 0 && d.Job == l.reboot {
+		if l.reboot = 0; d.OK {
+			return fx
+		}
+		return append(fx, LadderEffect{Kind: Note, Step: -1, How: Alarm, Text: withDetail("this host could not be rebooted", d.Detail)})
+	}
 	r := l.holder(d.Job)
 	if r == nil {
 		return fx
@@ -172,31 +178,48 @@ func (l *Ladder) onDone(now time.Duration, d *Done, fx []LadderEffect) []LadderE
 		return l.onPrepared(now, r, d, fx)
 	case r.verb == Qualify:
 		return l.onQualified(now, r, d, fx)
+	case r.checking, r.stuck:
+		return l.checked(now, r, d, fx)
 	case !r.looked:
 		return l.firstLook(now, r, d, fx)
-	case r.checking:
-		return l.checked(now, r, d, fx)
 	default:
 		return l.monitored(now, r, d, fx)
 	}
 }
 
-// firstLook: what is up already. What cannot be told must come down before
-// anything else, but for what is not there at all.
+// firstLook: what is up already, at the start and after maintenance. What
+// cannot be told must come down before anything else, but for what is not there
+// at all, and for what was up before.
 func (l *Ladder) firstLook(now time.Duration, r *rung, d *Done, fx []LadderEffect) []LadderEffect {
+	if d.Canceled {
+		if r.notBefore = 0; !r.canceled {
+			r.notBefore = now + retryPause // the hands did not want to
+		}
+		return fx
+	}
+	r.found(d)
+	was := r.state
 	r.looked, r.lastAt, r.detail, r.degraded = true, now, d.Detail, d.Degraded
+	r.stopping, r.forced, r.failures, r.notBefore = 0, false, 0, 0
 	switch {
+	case d.OK && d.State == Unknown:
+		// It is as the last start or stop has left it.
 	case d.OK:
 		r.set(now, d.State)
-	case d.Hopeless:
+	case d.Hopeless && !r.seen:
 		r.set(now, Down)
 		r.qualified = qualification{asked: true, why: d.Detail}
-	default:
+	case was != Up:
 		r.set(now, Unknown)
 	}
 	r.tend(now)
-	if r.state == Up {
+	switch {
+	case r.state == was:
+	case r.state == Up:
 		fx = append(fx, LadderEffect{Kind: StepMoved, Step: l.index(r), To: Up, Text: "is up already"})
+	case was == Up:
+		fx = append(fx, LadderEffect{Kind: StepMoved, Step: l.index(r), To: r.state, How: Warn,
+			Text: withDetail(fmt.Sprintf("is %s after maintenance", r.state), d.Detail)})
 	}
 	return fx
 }
@@ -215,6 +238,7 @@ func (r *rung) tend(now time.Duration) {
 
 func (l *Ladder) started(now time.Duration, r *rung, d *Done, fx []LadderEffect) []LadderEffect {
 	i := l.index(r)
+	r.seen = d.OK || !d.Hopeless && d.State != Down
 	if d.OK {
 		r.set(now, Up)
 		r.tries, r.failures, r.detail, r.degraded = 0, 0, d.Detail, d.Degraded
@@ -261,8 +285,9 @@ func (l *Ladder) stopped(now time.Duration, r *rung, d *Done, fx []LadderEffect)
 // checked: what the way down of one step has come to.
 func (l *Ladder) checked(now time.Duration, r *rung, d *Done, fx []LadderEffect) []LadderEffect {
 	i := l.index(r)
-	r.checking, r.lastAt = false, now
-	down := d.OK && (d.State == Down || d.State == Unknown && r.stopWhy == "" && !r.stuck)
+	r.found(d)
+	r.checking, r.looked, r.lastAt = false, true, now
+	down := d.OK && (d.State == Down || d.State == Unknown && r.stopWhy == "" && !r.stuck) || d.Hopeless && !r.seen
 	switch {
 	case down:
 		text, how := "is down", Quiet
@@ -270,12 +295,14 @@ func (l *Ladder) checked(now time.Duration, r *rung, d *Done, fx []LadderEffect)
 			text, how = fmt.Sprintf("is down, although its stop failed: %s", r.stopWhy), Warn
 		}
 		r.set(now, Down)
-		r.stopping, r.forced, r.stuck, r.notBefore, r.stopWhy, r.degraded, r.detail = 0, false, false, 0, "", false, d.Detail
+		r.stopping, r.forced, r.stuck, r.seen, r.stopWhy, r.degraded, r.detail = 0, false, false, false, "", false, d.Detail
+		l.rebooted = false
 		r.tend(now)
 		return append(fx, LadderEffect{Kind: StepMoved, Step: i, To: Down, Took: now - r.descends, How: how, Text: text})
 	case r.stuck && d.OK && d.State == Up && i < l.want():
 		r.set(now, Up) // wanted again, and never down
 		r.stopping, r.forced, r.stuck, r.notBefore = 0, false, false, 0
+		l.rebooted = false
 		r.tend(now)
 		return append(fx, LadderEffect{Kind: StepMoved, Step: i, To: Up, Text: "could not be stopped, and is wanted again"})
 	case r.stuck:
@@ -300,9 +327,9 @@ func (l *Ladder) jam(now time.Duration, r *rung, d *Done, fx []LadderEffect) []L
 	r.detail = r.whyNotDown(d)
 	fx = append(fx, LadderEffect{Kind: Note, Step: i, How: Alarm,
 		Text: fmt.Sprintf("%s is stuck: it cannot be brought down, and nothing below it is touched: %s", r.spec.Name, r.detail)})
-	if l.spec.OnStuck == StuckReboot && !l.rebooted {
-		l.rebooted = true
+	if l.spec.OnStuck == StuckReboot && !l.rebooted && r.seen { // what was never up is no reason: it might reboot at each boot
 		l.lastJob++
+		l.rebooted, l.reboot = true, l.lastJob
 		fx = append(fx, LadderEffect{Kind: DoJob, Step: -1, Job: Job{Group: l.id, Job: l.lastJob, Step: -1, Verb: Reboot,
 			Name: l.spec.Name, Node: l.node, Timeout: 10 * time.Second}})
 	}

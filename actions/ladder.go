@@ -150,6 +150,7 @@ type rung struct {
 	failures  int // failed monitors in a row
 	restarts  []time.Duration
 	looked    bool // the first Look has been answered
+	seen      bool // something of it has been there since it was down last
 	prepared  bool
 	qualified qualification
 	notBefore time.Duration // of the next try
@@ -197,7 +198,8 @@ type Ladder struct {
 	holds    int
 	readyAt  time.Duration // since when the whole group is up, Never if it is not
 	claim    claim
-	rebooted bool
+	rebooted bool   // for what is stuck now
+	reboot   uint64 // the Reboot in flight
 }
 
 // NewLadder returns a ladder whose first act is to look what is up.
@@ -248,6 +250,11 @@ func (l *Ladder) Step(now time.Duration, ev LadderEvent, fx []LadderEffect) []La
 	return l.advance(now, fx)
 }
 
+// found notes that a look has found something of the step.
+func (r *rung) found(d *Done) {
+	r.seen = r.seen || d.OK && (d.State == Up || d.State == Neither)
+}
+
 func (r *rung) set(now time.Duration, s State) {
 	if r.state != s {
 		r.state, r.since = s, now
@@ -258,7 +265,9 @@ func (l *Ladder) aim(now time.Duration, e Aim) {
 	if e.Up && !l.up {
 		l.claim.begin(now, e.Peer, l.spec.Safety.ReleaseTimeout)
 		for i := range l.steps {
-			l.steps[i].tries, l.steps[i].notBefore = 0, 0
+			if r := &l.steps[i]; r.stopping == 0 && !r.stuck {
+				r.tries, r.notBefore = 0, 0
+			}
 		}
 	}
 	l.up, l.peer = e.Up, e.Peer
