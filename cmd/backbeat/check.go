@@ -141,6 +141,7 @@ func (t *tool) check(hosts []host, strict, json bool) error {
 		plain = append(plain, verifyCommands(cfgs[0], from[0])...)
 		if local {
 			plain = append(plain, t.verifyInterfaces(cfgs[0], from[0])...)
+			plain = append(plain, verifyStopTime(cfgs[0], from[0])...)
 		}
 	}
 	a.Diagnostics = plain
@@ -231,7 +232,7 @@ func verifyCommands(cfg *daemon.Config, d *conf.Diagnostics) (out []conf.Diagnos
 			out = append(out, w)
 		}
 	}
-	return out
+	return append(out, verifySteps(cfg, d)...)
 }
 
 // maxNames is how many interfaces or routers a warning names.
