@@ -11,6 +11,8 @@ import (
 // fenceRetry is the pause before fencing is tried again, after every device has failed.
 const fenceRetry = 10 * time.Second
 
+const released = "the host that was Active before has let go"
+
 type claim struct {
 	peer     Peer
 	granted  bool
@@ -20,13 +22,13 @@ type claim struct {
 	at       time.Duration
 	until    time.Duration // the end of the wait for the peer
 	job      uint64        // of the Fence in flight
+	canceled bool          // it has been
 	tries    int
 }
 
 // begin starts a claim anew.
 func (c *claim) begin(now time.Duration, p Peer, wait time.Duration) {
-	job := c.job
-	*c = claim{peer: p, at: Never, until: now + wait, job: job}
+	*c = claim{peer: p, at: Never, until: now + wait, job: c.job, canceled: c.canceled}
 }
 
 // claimed reports whether exclusive data may be touched, and asks for it if not.
@@ -38,7 +40,7 @@ func (l *Ladder) claimed(now time.Duration, fx []LadderEffect) ([]LadderEffect, 
 	case c.job != 0:
 		return fx, false
 	case c.released:
-		return l.grant("the host that was Active before has let go", fx), true
+		return l.grant(released, fx), true
 	case c.peer == PeerNone:
 		return l.grant("this host held it all the time", fx), true
 	case c.peer == PeerReleasing && now < c.until:
@@ -46,11 +48,11 @@ func (l *Ladder) claimed(now time.Duration, fx []LadderEffect) ([]LadderEffect, 
 		return fx, false
 	case l.spec.Safety.Mode != SafetyFence:
 		return l.grant(c.risk(), fx), true
-	case c.at != Never && now < c.at && c.tries > 0:
+	case c.tries > 0 && now < c.at:
 		return fx, false
 	}
 	l.lastJob++
-	c.job, c.at, c.why = l.lastJob, Never, "fencing"
+	c.job, c.canceled, c.at, c.why = l.lastJob, false, Never, "fencing"
 	timeout := time.Duration(0)
 	for i := range l.spec.Safety.Fence {
 		timeout += l.spec.Safety.Fence[i].Timeout + l.spec.Safety.Fence[i].Delay
@@ -75,19 +77,47 @@ func (l *Ladder) grant(how string, fx []LadderEffect) []LadderEffect {
 // fenced: what the devices have come to.
 func (l *Ladder) fenced(now time.Duration, d *Done, fx []LadderEffect) []LadderEffect {
 	c := &l.claim
-	c.job = 0
+	canceled := c.canceled
+	c.job, c.canceled = 0, false
 	switch {
+	case c.granted && d.OK:
+		return append(fx, LadderEffect{Kind: Note, Step: -1, How: Warn, Text: withDetail("the other host is off", d.Detail)})
+	case c.granted:
+		return fx // by a human, or by the other host
 	case d.OK:
 		// Confirmed off, even if nobody wants it any more: what was fenced has let go.
 		fx = append(fx, LadderEffect{Kind: Note, Step: -1, How: Warn, Text: withDetail("the other host is off", d.Detail)})
 		return l.grant(withDetail("the other host was fenced", d.Detail), fx)
-	case d.Canceled:
-		return fx
+	case canceled, !l.up:
+		return fx // it is wanted anew, or not at all
 	}
 	c.tries++
-	c.at, c.why = now+fenceRetry, "fencing failed: "+d.Detail
+	c.at, c.why = now+fenceRetry, withDetail("fencing failed", d.Detail)
 	return append(fx, LadderEffect{Kind: Note, Step: -1, How: Alarm, Text: fmt.Sprintf(
-		"fencing failed (try %d): %s. Nothing exclusive is touched until it succeeds; if the other host is off for certain, say so: backbeat fence --confirm", c.tries, d.Detail)})
+		"%s (try %d). Nothing exclusive is touched until it succeeds; if the other host is off for certain, say so: backbeat fence --confirm", c.why, c.tries)})
+}
+
+// letGo: the other host has said that it has nothing exclusive any more. To
+// fence it then would do harm for nothing.
+func (l *Ladder) letGo(fx []LadderEffect) []LadderEffect {
+	c := &l.claim
+	if !l.up {
+		return fx // an answer to nothing; the next claim asks again
+	}
+	c.released = true
+	if c.job == 0 || c.granted {
+		return fx
+	}
+	return l.grant(released, l.cancelFence(fx))
+}
+
+func (l *Ladder) cancelFence(fx []LadderEffect) []LadderEffect {
+	c := &l.claim
+	if c.job == 0 || c.canceled {
+		return fx
+	}
+	c.canceled = true
+	return append(fx, LadderEffect{Kind: CancelJob, Step: -1, Job: Job{Group: l.id, Job: c.job}})
 }
 
 // confirm takes a human's word for a fence device's.
@@ -96,21 +126,24 @@ func (l *Ladder) confirm(e Confirm, fx []LadderEffect) []LadderEffect {
 	if c.granted || !l.up {
 		return fx
 	}
-	if c.job != 0 {
-		fx = append(fx, LadderEffect{Kind: CancelJob, Step: -1, Job: Job{Group: l.id, Job: c.job}})
-	}
-	return l.grant("confirmed by "+e.By+": the other host is off", fx)
+	return l.grant("confirmed by "+e.By+": the other host is off", l.cancelFence(fx))
 }
 
 // dropClaim ends a claim that is not wanted any more, once nothing exclusive is up.
-func (l *Ladder) dropClaim(want, top int, fx []LadderEffect) []LadderEffect {
+func (l *Ladder) dropClaim() {
 	c := &l.claim
-	if want > 0 || top >= l.spec.Exclusive() {
-		return fx
-	}
-	if c.job != 0 {
-		return fx // the device is at work: to stop it half-way helps nobody
+	if l.up && !l.leaving || l.holds() || c.job != 0 { // to stop a device half-way helps nobody
+		return
 	}
 	c.granted, c.why, c.at = false, "", Never
-	return fx
+}
+
+// holds reports whether this host is known to have exclusive data, or may have it half.
+func (l *Ladder) holds() bool {
+	for i := l.spec.Exclusive(); i < len(l.steps); i++ {
+		if r := &l.steps[i]; r.looked && r.state != Down {
+			return true
+		}
+	}
+	return false
 }

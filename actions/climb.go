@@ -10,6 +10,7 @@ import (
 // advance gives out what can be done now.
 func (l *Ladder) advance(now time.Duration, fx []LadderEffect) []LadderEffect {
 	l.adopt()
+	l.dropClaim()
 	l.settle(now) // before moving: what a hold-off has kept down may go up when it ends
 	if l.managed {
 		fx = l.interrupt(fx)
@@ -56,7 +57,6 @@ func (l *Ladder) move(now time.Duration, fx []LadderEffect) []LadderEffect {
 			low = i
 		}
 	}
-	fx = l.dropClaim(want, top, fx)
 	switch {
 	case busy:
 	case top >= 0 && (top >= want || top > low || l.steps[top].state != Up):

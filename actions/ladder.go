@@ -189,13 +189,12 @@ type Ladder struct {
 	now     time.Duration // of the last Step
 
 	up      bool
-	peer    Peer
 	limit   int
 	managed bool
 	leaving bool
 
 	unfit    *Unfit
-	holds    int
+	heldOff  int           // how often since the group was calm
 	readyAt  time.Duration // since when the whole group is up, Never if it is not
 	claim    claim
 	rebooted bool   // for what is stuck now
@@ -221,7 +220,7 @@ func (l *Ladder) Step(now time.Duration, ev LadderEvent, fx []LadderEffect) []La
 	case Aim:
 		l.aim(now, e)
 	case PeerReleased:
-		l.claim.released = true
+		fx = l.letGo(fx)
 	case Confirm:
 		fx = l.confirm(e, fx)
 	case ClearFailures:
@@ -262,15 +261,20 @@ func (r *rung) set(now time.Duration, s State) {
 }
 
 func (l *Ladder) aim(now time.Duration, e Aim) {
-	if e.Up && !l.up {
-		l.claim.begin(now, e.Peer, l.spec.Safety.ReleaseTimeout)
+	switch {
+	case e.Up && !l.up:
+		if !l.claim.granted || !l.managed || !l.holds() { // else nobody else can have taken it meanwhile
+			l.claim.begin(now, e.Peer, l.spec.Safety.ReleaseTimeout)
+		}
 		for i := range l.steps {
 			if r := &l.steps[i]; r.stopping == 0 && !r.stuck {
 				r.tries, r.notBefore = 0, 0
 			}
 		}
+	case e.Up:
+		l.claim.peer = e.Peer
 	}
-	l.up, l.peer = e.Up, e.Peer
+	l.up = e.Up
 }
 
 // manage switches the hands on or off. Whoever takes them back looks first.
@@ -287,7 +291,7 @@ func (l *Ladder) clear(now time.Duration, fx []LadderEffect) []LadderEffect {
 	if l.unfit != nil {
 		fx = append(fx, LadderEffect{Kind: Note, Step: -1, Text: "failures cleared: this host may serve again"})
 	}
-	l.unfit, l.holds, l.rebooted = nil, 0, false
+	l.unfit, l.heldOff, l.rebooted = nil, 0, false
 	for i := range l.steps {
 		r := &l.steps[i]
 		r.tries, r.failures, r.restarts, r.stopping, r.forced, r.stuck, r.notBefore = 0, 0, nil, 0, false, false, 0

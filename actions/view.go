@@ -154,7 +154,7 @@ type StepView struct {
 // View returns the copy.
 func (l *Ladder) View(now time.Duration) LadderView {
 	v := LadderView{Aim: l.up && !l.leaving, Height: l.Height(), Limit: min(l.limit, len(l.steps)), Ready: l.Ready(), Bottom: l.Bottom(), Known: l.Known(),
-		Managed: l.managed, Leaving: l.leaving, Reconfiguring: l.next != nil, Holds: l.holds,
+		Managed: l.managed, Leaving: l.leaving, Reconfiguring: l.next != nil, Holds: l.heldOff,
 		Claimed: l.claim.granted, ClaimHow: l.claim.how, ClaimWaits: l.claim.why}
 	if l.unfit != nil {
 		u := *l.unfit

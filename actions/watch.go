@@ -155,14 +155,14 @@ func (l *Ladder) settle(now time.Duration) {
 		l.readyAt = Never
 	}
 	if l.readyAt != Never && now-l.readyAt >= calm {
-		l.holds = 0
+		l.heldOff = 0
 	}
 	if l.unfit == nil {
 		return
 	}
 	if l.unfit.Until == Never && l.Bottom() {
-		l.unfit.Until = now + min(l.spec.HoldOff<<min(l.holds, 16), l.spec.HoldOffMax)
-		l.holds++
+		l.unfit.Until = now + min(l.spec.HoldOff<<min(l.heldOff, 16), l.spec.HoldOffMax)
+		l.heldOff++
 	}
 	if now >= l.unfit.Until {
 		l.unfit = nil
@@ -186,7 +186,7 @@ func (l *Ladder) Deadline() time.Duration {
 	if l.unfit != nil {
 		future(l.unfit.Until)
 	}
-	if l.readyAt != Never && l.holds > 0 {
+	if l.readyAt != Never && l.heldOff > 0 {
 		future(l.readyAt + calm)
 	}
 	for i := range l.steps {
