@@ -13,6 +13,10 @@ func (r *Router) onLink(now time.Duration, e LinkState, fx []Effect) []Effect {
 		return r.linkUsable(now, e, fx)
 	}
 	waits := e.Fault == FaultInterfaceDown && r.spec.LinkDownDelay > 0
+	if e.Fault == FaultPending && r.recalled != nil {
+		return fx // not known yet
+	}
+	r.recalled = nil
 	switch {
 	case r.state == Initialize:
 		r.disarm(timerSettle)
@@ -55,6 +59,8 @@ func (r *Router) linkUsable(now time.Duration, e LinkState, fx []Effect) []Effec
 	flapped := r.timers[timerLink] != Never
 	r.disarm(timerLink)
 	switch {
+	case r.recalled != nil:
+		return r.resumeFrom(now, fx)
 	case r.state == Initialize && r.stopped:
 	case r.state == Initialize && r.spec.Settle > 0:
 		if r.timers[timerSettle] == Never {

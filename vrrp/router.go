@@ -65,6 +65,7 @@ type Router struct {
 	ready    bool          // won, and the Group decides; won says how
 	won      Reason
 	aside    bool          // moved away: whoever took over is not preempted
+	recalled *Memory       // of the process before, until the link is known
 	stalled  time.Duration // length of the stall that timerListen answers
 
 	activeInterval time.Duration // Active_Adver_Interval
@@ -190,6 +191,7 @@ func onGrid(t time.Duration) time.Duration { return (t + grid - 1) / grid * grid
 func (r *Router) become(now time.Duration, to State, why Reason, fx []Effect) []Effect {
 	why.Priority = r.priority
 	from := r.state
+	r.recalled = nil
 	r.term++
 	r.state, r.reason, r.since = to, why, now
 	return append(fx, Effect{Kind: Become, From: from, To: to, Term: r.term, Reason: why})
