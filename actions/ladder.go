@@ -228,10 +228,7 @@ func (l *Ladder) Step(now time.Duration, ev LadderEvent, fx []LadderEffect) []La
 	case LimitHeight:
 		l.limit = max(e.Height, 0)
 	case RestartStep:
-		if e.Step >= 0 && e.Step < len(l.steps) && l.steps[e.Step].state == Up {
-			l.steps[e.Step].set(now, Neither)
-			l.steps[e.Step].detail = "restarted on request"
-		}
+		fx = l.restart(now, e.Step, fx)
 	case Manage:
 		l.manage(e.On)
 	case ConfigureLadder:
@@ -277,6 +274,19 @@ func (l *Ladder) aim(now time.Duration, e Aim) {
 	l.up = e.Up
 }
 
+// restart is an order: what stands on the step comes down first, as with any other hole.
+func (l *Ladder) restart(now time.Duration, i int, fx []LadderEffect) []LadderEffect {
+	switch {
+	case i < 0 || i >= len(l.steps) || l.steps[i].state != Up:
+	case !l.managed:
+		fx = append(fx, LadderEffect{Kind: Note, Step: i, How: Warn, Text: l.steps[i].spec.Name + " is not restarted during maintenance"})
+	default:
+		l.steps[i].set(now, Neither)
+		l.steps[i].detail = "restarted on request"
+	}
+	return fx
+}
+
 // manage switches the hands on or off. Whoever takes them back looks first.
 func (l *Ladder) manage(on bool) {
 	if on && !l.managed {
@@ -296,8 +306,8 @@ func (l *Ladder) clear(now time.Duration, fx []LadderEffect) []LadderEffect {
 		r := &l.steps[i]
 		r.tries, r.failures, r.restarts, r.stopping, r.forced, r.stuck, r.notBefore = 0, 0, nil, 0, false, false, 0
 		r.qualified.asked = false
-		if r.due != Never && r.state == Down {
-			r.due = now
+		if r.state == Down {
+			r.due = now // ask again
 		}
 	}
 	if l.claim.at != Never {
@@ -348,10 +358,8 @@ func (l *Ladder) adopt() {
 	l.steps = slices.Clone(l.steps[:n])
 	for i := range l.spec.Steps {
 		if i < n {
-			l.steps[i].spec = l.spec.Steps[i]
-			if l.steps[i].state == Up && l.steps[i].due == Never {
-				l.steps[i].due = 0 // it may have got a monitor
-			}
+			r := &l.steps[i]
+			r.spec, r.due = l.spec.Steps[i], min(r.due, l.now) // it may have got another pace
 			continue
 		}
 		l.steps = append(l.steps, newRung(l.spec.Steps[i]))
@@ -379,7 +387,7 @@ func (l *Ladder) want() int {
 	return min(l.limit, l.keep(), len(l.steps))
 }
 
-// Leave makes the group go down for good.
+// Leave makes the group go down for good, from the next Step on.
 func (l *Ladder) Leave() { l.leaving = true }
 
 // index is where a step is.

@@ -11,6 +11,7 @@ import (
 
 // watch gives out the looks that are due.
 func (l *Ladder) watch(now time.Duration, fx []LadderEffect) []LadderEffect {
+	keep := l.keep()
 	for i := range l.steps {
 		r := &l.steps[i]
 		if r.job != 0 || !r.looked || now < r.due || r.stuck {
@@ -23,7 +24,7 @@ func (l *Ladder) watch(now time.Duration, fx []LadderEffect) []LadderEffect {
 			fx[len(fx)-1].Job.Monitor = true
 		case r.state != Down || l.want() > 0 && l.managed || l.leaving:
 			// On its way, or about to be: the start asks by itself.
-		case !l.managed:
+		case !l.managed, i >= keep: // a step that goes is not asked; that would delay its going
 		case !r.prepared && !l.Bottom():
 			// What still comes down may be what it needs.
 		case !r.prepared:
@@ -39,6 +40,7 @@ func (l *Ladder) onPrepared(now time.Duration, r *rung, d *Done, fx []LadderEffe
 	r.due = now
 	switch {
 	case d.Canceled:
+		r.due = now + preparePause
 	case d.OK:
 		r.prepared = true
 	case d.Hopeless:
@@ -52,11 +54,14 @@ func (l *Ladder) onPrepared(now time.Duration, r *rung, d *Done, fx []LadderEffe
 }
 
 func (l *Ladder) onQualified(now time.Duration, r *rung, d *Done, fx []LadderEffect) []LadderEffect {
+	if d.Canceled {
+		if r.due = now; !r.canceled {
+			r.due = now + preparePause // the hands did not want to
+		}
+		return fx
+	}
 	if r.due = Never; l.spec.Qualify > 0 {
 		r.due = now + l.spec.Qualify
-	}
-	if d.Canceled {
-		return fx
 	}
 	if !d.OK {
 		r.prepared = false // what it needs may have gone (drbd: down)
@@ -119,7 +124,13 @@ func (l *Ladder) broke(now time.Duration, r *rung, d *Done, fx []LadderEffect) [
 	why := withDetail(fmt.Sprintf("is %s and should be up", d.State), d.Detail)
 	switch {
 	case !l.managed:
-		return append(fx, LadderEffect{Kind: Note, Step: i, How: Warn, Text: r.spec.Name + " " + why + "; not touched during maintenance"})
+		if r.failures == max(1, r.spec.Monitor.Failures) {
+			fx = append(fx, LadderEffect{Kind: Note, Step: i, How: Warn, Text: r.spec.Name + " " + why + "; not touched during maintenance"})
+		}
+		return fx
+	case i >= l.want():
+		r.set(now, Neither) // it comes down anyway
+		return append(fx, LadderEffect{Kind: StepMoved, Step: i, To: Neither, How: Warn, Text: withDetail(fmt.Sprintf("is %s, on the way down", d.State), d.Detail)})
 	case r.spec.OnFailure == OnFailureIgnore:
 		if r.failures == max(1, r.spec.Monitor.Failures) {
 			fx = append(fx, LadderEffect{Kind: Note, Step: i, How: Warn, Text: r.spec.Name + " " + why + "; ignored, as configured"})
@@ -161,7 +172,7 @@ func (l *Ladder) settle(now time.Duration) {
 		return
 	}
 	if l.unfit.Until == Never && l.Bottom() {
-		l.unfit.Until = now + min(l.spec.HoldOff<<min(l.heldOff, 16), l.spec.HoldOffMax)
+		l.unfit.Until = now + l.holdOff()
 		l.heldOff++
 	}
 	if now >= l.unfit.Until {
@@ -170,6 +181,15 @@ func (l *Ladder) settle(now time.Duration) {
 			l.steps[i].tries, l.steps[i].restarts = 0, nil
 		}
 	}
+}
+
+// holdOff is how long the next one is.
+func (l *Ladder) holdOff() time.Duration {
+	d := l.spec.HoldOff
+	for i := 0; i < l.heldOff && d < l.spec.HoldOffMax; i++ {
+		d *= 2
+	}
+	return min(d, l.spec.HoldOffMax)
 }
 
 // Deadline returns the instant at which the ladder wants a LadderTimeout, or
