@@ -49,7 +49,7 @@ type OCF struct {
 // Command is a step made of commands. Status may be empty: then the step is
 // taken to be as the last start or stop left it.
 type Command struct {
-	// Start, Stop and Status are argv. Status: exit status 0 is up, 3 or 7 is
+	// Start, Stop and Status are argv. Status: exit status 0 is up, 1–3 and 7 are
 	// down, any other is failed.
 	Start, Stop, Status []string
 	User                string
@@ -77,7 +77,10 @@ type Filesystem struct {
 	// DRBD, if not empty, is the resource whose device it is (and Volume of it): Device is then empty.
 	DRBD   string
 	Volume int
-	Target string
+	// Admin and Setup are drbdadm and drbdsetup, which are asked for the device of
+	// DRBD; empty: /usr/sbin/drbdadm and /usr/sbin/drbdsetup.
+	Admin, Setup string
+	Target       string
 	// Type is ext4, xfs, …; Options are mount(8)'s.
 	Type    string
 	Options []string

@@ -173,11 +173,14 @@ func swapOn(fits func(id identity, path string) bool) (who []string) {
 	return who
 }
 
-// kernelHolders are users of a mount that are no processes: mounts in it, loop
-// devices of its files, swap files.
+// kernelHolders are users of a mount that cannot be ended: mounts in it, loop
+// devices of its files, swap files, and ourselves.
 func kernelHolders(all []mounted, m *mounted) (who []string) {
 	for _, point := range mountsBelow(all, m.point) {
 		who = append(who, "the mount on "+point)
+	}
+	if how := holds(os.Getpid(), m); how != "" {
+		who = append(who, "backbeat itself ("+how+")")
 	}
 	loops, _ := filepath.Glob("/sys/block/loop*/loop/backing_file")
 	for _, l := range loops {
