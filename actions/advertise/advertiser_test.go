@@ -142,7 +142,11 @@ func TestAHostTakesItUp(t *testing.T) {
 		}
 		return false
 	})
-	await(t, "it is counted", func() bool { return a.Stats() == Stats{Sent: 1} })
+	await(t, "it is counted", func() bool {
+		got := a.Stats()
+		// More than one, if the host has only just come up and missed the first.
+		return got.Sent > 0 && got == Stats{Sent: got.Sent}
+	})
 }
 
 func TestSolicitedAndWithdrawn(t *testing.T) {

@@ -2,6 +2,8 @@ package lab
 
 import (
 	"context"
+	"fmt"
+	"net/netip"
 	"os"
 	"os/exec"
 	"strings"
@@ -50,6 +52,32 @@ func AwaitCarrier(t testing.TB, name string) {
 		time.Sleep(time.Millisecond)
 	}
 	t.Fatalf("%s has no carrier after five seconds", name)
+}
+
+// AwaitSolicited waits until an IPv6 address of the current namespace can be
+// asked for: a kernel worker joins its solicited-node group some time after "addr
+// add", also with nodad (addrconf_dad_work), and until then solicitations go
+// unanswered. IPv4 needs no such thing.
+func AwaitSolicited(t testing.TB, link string, a netip.Addr) {
+	t.Helper()
+	if a.Is4() {
+		return
+	}
+	b := a.As16()
+	group := fmt.Sprintf("ff0200000000000000000001ff%02x%02x%02x", b[13], b[14], b[15])
+	for range 5000 {
+		text, err := os.ReadFile("/proc/thread-self/net/igmp6")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, line := range strings.Split(string(text), "\n") {
+			if f := strings.Fields(line); len(f) > 2 && f[1] == link && f[2] == group {
+				return
+			}
+		}
+		time.Sleep(time.Millisecond)
+	}
+	t.Fatalf("%s has not joined the group for %s after five seconds", link, a)
 }
 
 // ForTest builds a lab that ends with the test, and a context for at most

@@ -126,6 +126,10 @@ func (w *wire) link(m [6]byte, addresses ...string) macvlan.Found {
 		}
 		lab.IP(w.t, args...)
 	}
+	lab.AwaitCarrier(w.t, f.Name)
+	for _, a := range addresses {
+		lab.AwaitSolicited(w.t, f.Name, netip.MustParsePrefix(a).Addr())
+	}
 	for _, host := range []netip.Addr{far4, farLL, far6} {
 		if host.Is6() && m[4] == 1 {
 			continue
