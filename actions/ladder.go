@@ -110,8 +110,11 @@ const (
 type LadderEffect struct {
 	Kind LadderEffectKind
 	Job  Job
-	// Step is the index of the step concerned, -1 for the group.
+	// Step is the index of the step concerned when the event came, -1 for the
+	// group. Name is its name: after a change of the configuration the index may
+	// be another step's, or none's.
 	Step int
+	Name string
 	// To is the step's state after a StepMoved, Took the time the job took.
 	To   State
 	Took time.Duration
@@ -216,6 +219,25 @@ func newRung(s StepSpec) rung { return rung{spec: s, due: Never} }
 // now never goes backwards.
 func (l *Ladder) Step(now time.Duration, ev LadderEvent, fx []LadderEffect) []LadderEffect {
 	l.now = now
+	began := len(fx)
+	fx = l.hear(now, ev, fx)
+	l.name(fx[began:]) // before a new specification may be taken over
+	began = len(fx)
+	fx = l.advance(now, fx)
+	l.name(fx[began:])
+	return fx
+}
+
+// name says whose effects they are.
+func (l *Ladder) name(fx []LadderEffect) {
+	for i := range fx {
+		if s := fx[i].Step; s >= 0 {
+			fx[i].Name = l.steps[s].spec.Name
+		}
+	}
+}
+
+func (l *Ladder) hear(now time.Duration, ev LadderEvent, fx []LadderEffect) []LadderEffect {
 	switch e := ev.(type) {
 	case Aim:
 		l.aim(now, e)
@@ -243,7 +265,7 @@ func (l *Ladder) Step(now time.Duration, ev LadderEvent, fx []LadderEffect) []La
 		fx = l.onDone(now, &e, fx)
 	case LadderTimeout:
 	}
-	return l.advance(now, fx)
+	return fx
 }
 
 // found notes that a look has found something of the step.
@@ -291,7 +313,7 @@ func (l *Ladder) restart(now time.Duration, i int, fx []LadderEffect) []LadderEf
 func (l *Ladder) manage(on bool) {
 	if on && !l.managed {
 		for i := range l.steps {
-			l.steps[i].looked = false
+			l.steps[i].looked, l.steps[i].notBefore = false, 0
 		}
 	}
 	l.managed = on
@@ -354,6 +376,9 @@ func (l *Ladder) adopt() {
 		return
 	}
 	limited := l.limit < len(l.steps)
+	if l.spec.Safety.Mode != l.next.Safety.Mode && !l.holds() {
+		l.claim.granted = false // what one mode lets pass, another may not
+	}
 	l.spec, l.next = *l.next, nil
 	l.steps = slices.Clone(l.steps[:n])
 	for i := range l.spec.Steps {

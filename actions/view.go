@@ -89,8 +89,13 @@ func (l *Ladder) Managed() bool { return l.managed }
 // Spec returns the specification in force; a new one may wait for steps to come down.
 func (l *Ladder) Spec() *LadderSpec { return &l.spec }
 
-// StepName is the name of a step.
-func (l *Ladder) StepName(i int) string { return l.steps[i].spec.Name }
+// StepName is the name of a step, empty if there is none.
+func (l *Ladder) StepName(i int) string {
+	if i < 0 || i >= len(l.steps) {
+		return ""
+	}
+	return l.steps[i].spec.Name
+}
 
 // Find returns the index of a step by its name ("drbd.wwwdata") or by the part
 // after the point, if that is unique; -1 if there is none.
@@ -176,4 +181,15 @@ func (l *Ladder) View(now time.Duration) LadderView {
 		v.Steps = append(v.Steps, s)
 	}
 	return v
+}
+
+// Moving reports whether a step is being brought up or down, or a device is at
+// work: a moment at which the ladder cannot be handed over.
+func (l *Ladder) Moving() bool {
+	for i := range l.steps {
+		if r := &l.steps[i]; r.job != 0 && (r.verb == Start || r.verb == Stop || r.verb == ForceStop || r.checking) {
+			return true
+		}
+	}
+	return l.claim.job != 0
 }
