@@ -266,7 +266,7 @@ func TestHistoryIsACopy(t *testing.T) {
 	if len(before[len(before)-1].Followed) != n {
 		t.Error("the copy grew")
 	}
-	if last := g.records[len(g.records)-1]; len(last.Followed) > 16 {
+	if last := g.records[len(g.records)-1]; len(last.Followed) > 48 {
 		t.Errorf("%d follow-ups of one transition", len(last.Followed))
 	}
 }

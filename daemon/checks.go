@@ -40,7 +40,7 @@ func (l *Loop) recheck(now time.Duration, specs []checks.Spec) {
 		switch {
 		case c == nil:
 			l.checkID++
-			c = &check{id: l.checkID, fsm: checks.New(specs[i], now), since: l.ports.Clock.Wall()}
+			c = &check{id: l.checkID, fsm: checks.New(l.inherit.check(specs[i]), now), since: l.ports.Clock.Wall()}
 			c.slot = slot{heapIndex: -1, deadline: c.fsm.Deadline(), check: c}
 			l.checkDue.add(&c.slot)
 			l.byCheck[c.id] = c

@@ -12,7 +12,7 @@ const (
 	historyAll  = 1000
 	historyEach = 32
 	// maxFollowups bounds what one record can gather.
-	maxFollowups = 16
+	maxFollowups = 48
 )
 
 // history keeps the last transitions. The records are shared between the two

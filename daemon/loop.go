@@ -52,6 +52,8 @@ type Ports struct {
 	// those of earlier runs.
 	Orders  Orders
 	Ordered []Order
+	// Handoff is what the process before has left, nil if it has left nothing.
+	Handoff *Handoff
 	// Watch names the interfaces whose actions.LinkChanged are wanted.
 	Watch func(names []string)
 	// Past is the history of earlier runs, oldest first.
@@ -113,6 +115,8 @@ type Loop struct {
 	groupAt  time.Duration // a group's hold-off ends
 
 	stopping bool
+	handing  *HandOver
+	inherit  inherit
 	hasty    bool          // nobody is waited for
 	stopAt   time.Duration // give up waiting for last answers
 
@@ -132,6 +136,7 @@ func New(cfg *Config, ports Ports) *Loop {
 		groups: map[string]*group{}, armed: vrrp.Never, retryAt: vrrp.Never, groupAt: vrrp.Never, stopAt: vrrp.Never, since: ports.Clock.Wall()}
 	l.onPacket = l.packet
 	l.orders.list = append(l.orders.list, ports.Ordered...)
+	l.inherit = newInherit(ports.Handoff)
 	l.history.load(ports.Past)
 	l.reload(ports.Clock.Now(), cfg)
 	l.armOrders(ports.Clock.Now())
@@ -198,6 +203,10 @@ func (l *Loop) Turn() (next time.Duration, finished bool) {
 	}
 	l.conclude(now)
 	l.ports.Wire.Flush()
+	if l.handOver(now) {
+		l.ports.Wire.Flush()
+		return vrrp.Never, true
+	}
 	if l.stopping && l.left(now) {
 		for _, r := range l.routers {
 			if r.cfg.VirtualMAC {
@@ -398,6 +407,8 @@ func (l *Loop) onInput(now time.Duration, in Input) {
 		l.onStepDone(now, v.Group, v)
 	case actions.Progress:
 		l.onStepDone(now, v.Group, v)
+	case HandOver:
+		l.handing = &v
 	case Command:
 		v.Reply <- l.command(now, v)
 	case Reload:

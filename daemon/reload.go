@@ -166,6 +166,7 @@ func (l *Loop) startWaiting(now time.Duration) {
 			continue
 		}
 		r := l.newRouter(cfg)
+		recalled := l.recall(now, r)
 		i, _ := l.place(cfg.Name)
 		l.routers = slices.Insert(l.routers, i, r)
 		l.attach(r)
@@ -173,11 +174,18 @@ func (l *Loop) startWaiting(now time.Duration) {
 		l.regroup()
 		l.follows()
 		l.assess(now, r)
-		if t := l.history.died(r); t != nil {
-			l.ports.Journal.Transition(*t)
-			l.log(slog.LevelWarn, fmt.Sprintf("(%s) was %s when it ended: %s", r.cfg.Name, t.From, t.Reason), slog.String("router", r.cfg.Name))
+		if !recalled {
+			l.tellDied(r)
 		}
 		l.evaluate(now, r)
+	}
+}
+
+// tellDied writes down that the daemon before ended without leaving, if it did.
+func (l *Loop) tellDied(r *router) {
+	if t := l.history.died(r); t != nil {
+		l.ports.Journal.Transition(*t)
+		l.log(slog.LevelWarn, fmt.Sprintf("(%s) was %s when it ended: %s", r.cfg.Name, t.From, t.Reason), slog.String("router", r.cfg.Name))
 	}
 }
 

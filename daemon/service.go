@@ -58,6 +58,7 @@ func (l *Loop) reserve(now time.Duration, list []ServiceConfig) {
 			if l.orders.of(OrderMaintenance, c.Ladder.Name) != nil {
 				l.stepService(now, s, actions.Manage{On: false})
 			}
+			l.recallService(now, s)
 			l.stepService(now, s, actions.LadderTimeout{})
 		} else {
 			old := s.cfg

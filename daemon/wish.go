@@ -173,7 +173,13 @@ func (l *Loop) confirmMAC(now time.Duration, r *router, why string) {
 
 // prepare asks for the macvlan of a router whose link exists.
 func (l *Loop) prepare(r *router) {
-	if !r.cfg.VirtualMAC || r.link.index == 0 || r.fsm.State() == vrrp.Active {
+	if !r.cfg.VirtualMAC || r.link.index == 0 {
+		return
+	}
+	if r.fsm.State() == vrrp.Active {
+		if r.macAsked == 0 { // as in the process before: all of it is there already
+			l.want(r, true)
+		}
 		return
 	}
 	if r.macAsked != r.link.index || r.noMAC != "" && !r.wishOpen {

@@ -72,7 +72,7 @@ func (r *Router) resumeFrom(now time.Duration, fx []Effect) []Effect {
 		r.activeInterval = r.spec.Interval
 		r.arm(timerAdver, onGrid(now+r.spec.Interval))
 		fx = r.send(now, r.priority, fx)
-		return append(fx, Effect{Kind: Hold, Term: r.term})
+		return append(fx, Effect{Kind: Hold, Term: r.term}, Effect{Kind: Announce, Term: r.term})
 	}
 	down := m.Down
 	if down == Never { // it had won, and waited for its group

@@ -31,7 +31,7 @@ func TestRecallActive(t *testing.T) {
 	if fx := r.Step(g.now, vrrp.LinkState{Fault: vrrp.FaultPending}, nil); len(fx) != 0 || r.State() != vrrp.Active {
 		t.Fatalf("the link is not known, and it did %s", brief(fx))
 	}
-	g.want(r.Step(g.now, vrrp.LinkState{Source: self4}, nil), "send 200; hold")
+	g.want(r.Step(g.now, vrrp.LinkState{Source: self4}, nil), "send 200; hold; announce")
 	after := r.View()
 	if after.Term != before.Term || after.Since != before.Since || !reflect.DeepEqual(after.Reason, before.Reason) {
 		t.Errorf("before %+v\nafter %+v", before, after)

@@ -1,0 +1,192 @@
+package daemon
+
+import (
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/backbeat-ha/backbeat/actions"
+	"github.com/backbeat-ha/backbeat/checks"
+	"github.com/backbeat-ha/backbeat/vrrp"
+)
+
+// Handoff is what a process leaves to the one that follows at once (restart,
+// upgrade): who is what, what is up, and when what is due. Instants are on
+// CLOCK_BOOTTIME, which both share; Boot tells them apart from another boot's.
+// It is written by one version of backbeat and read by that same version only.
+type Handoff struct {
+	// Schema is HandoffSchema, Version the program's.
+	Schema  int    `json:"schema"`
+	Version string `json:"version"`
+	Boot    string `json:"boot"`
+	PID     int    `json:"pid"`
+	// At is when the loop stood still.
+	At       time.Duration    `json:"at"`
+	Node     string           `json:"node"`
+	Routers  []RouterHandoff  `json:"virtual_routers"`
+	Checks   []CheckHandoff   `json:"checks,omitempty"`
+	Services []ServiceHandoff `json:"service_groups,omitempty"`
+}
+
+// HandoffSchema is the form of a Handoff.
+const HandoffSchema = 1
+
+// RouterHandoff is one virtual router.
+type RouterHandoff struct {
+	Name      string      `json:"name"`
+	Interface string      `json:"interface"`
+	VRID      uint8       `json:"vrid"`
+	Family    vrrp.Family `json:"family"`
+	// Memory is the election's part; WallSince is since when for people.
+	Memory    vrrp.Memory `json:"memory"`
+	WallSince time.Time   `json:"wall_since"`
+	MovedHere bool        `json:"moved_here,omitempty"`
+	// Held says that the addresses are in the kernel.
+	Held bool `json:"held"`
+}
+
+// CheckHandoff is what was known of one check.
+type CheckHandoff struct {
+	Name    string         `json:"name"`
+	Verdict checks.Verdict `json:"verdict"`
+}
+
+// ServiceHandoff is one service group: whether it was wanted up. What is up the
+// successor finds out by looking.
+type ServiceHandoff struct {
+	Name string `json:"name"`
+	Up   bool   `json:"up"`
+	// Term is that of the router for which it was up; Owes that exclusive data may be in use.
+	Term uint64 `json:"term"`
+	Owes bool   `json:"owes"`
+	// Claimed: exclusive data may be taken.
+	Claimed bool `json:"claimed"`
+}
+
+// HandOver asks the loop to stand still and to leave everything as it is, for a
+// successor that starts at once. The answer comes when no step of a service
+// group is being moved; Cancel takes the question back.
+type HandOver struct {
+	Reply chan<- Handoff // buffered by one
+	// Cancel, if it is closed before the answer, takes the question back.
+	Cancel <-chan struct{}
+}
+
+// handOver answers the question if nothing is in between. It reports whether
+// the loop is to end.
+func (l *Loop) handOver(now time.Duration) bool {
+	h := l.handing
+	if h == nil || l.stopping {
+		return false
+	}
+	select {
+	case <-h.Cancel:
+		l.handing = nil
+		return false
+	default:
+	}
+	for _, s := range l.services {
+		if s.ladder.Moving() {
+			return false
+		}
+	}
+	for _, r := range l.routers {
+		if r.wishOpen || r.leaving || r.fsm.Parting() {
+			return false
+		}
+	}
+	h.Reply <- l.handoff(now)
+	return true
+}
+
+func (l *Loop) handoff(now time.Duration) Handoff {
+	out := Handoff{Schema: HandoffSchema, At: now, Node: l.cfg.Node}
+	for _, r := range l.routers {
+		m, ok := r.fsm.Remember()
+		if !ok {
+			continue
+		}
+		out.Routers = append(out.Routers, RouterHandoff{Name: r.cfg.Name, Interface: r.cfg.Interface, VRID: r.cfg.Spec.VRID, Family: r.cfg.Spec.Family,
+			Memory: m, WallSince: r.since, MovedHere: r.movedHere, Held: r.held})
+	}
+	for _, c := range l.checks {
+		out.Checks = append(out.Checks, CheckHandoff{Name: c.fsm.Spec().Name, Verdict: c.fsm.Verdict()})
+	}
+	for _, s := range l.services {
+		if !s.leaving {
+			out.Services = append(out.Services, ServiceHandoff{Name: s.cfg.Ladder.Name, Up: s.up, Term: s.held, Owes: s.owes, Claimed: s.ladder.View(now).Claimed})
+		}
+	}
+	return out
+}
+
+// inherit is what was handed over to this process, by name.
+type inherit struct {
+	from     *Handoff
+	routers  map[string]*RouterHandoff
+	checks   map[string]checks.Verdict
+	services map[string]*ServiceHandoff
+}
+
+func newInherit(h *Handoff) inherit {
+	in := inherit{from: h, routers: map[string]*RouterHandoff{}, checks: map[string]checks.Verdict{}, services: map[string]*ServiceHandoff{}}
+	if h == nil {
+		return in
+	}
+	for i := range h.Routers {
+		in.routers[h.Routers[i].Name] = &h.Routers[i]
+	}
+	for _, c := range h.Checks {
+		in.checks[c.Name] = c.Verdict
+	}
+	for i := range h.Services {
+		in.services[h.Services[i].Name] = &h.Services[i]
+	}
+	return in
+}
+
+// check is a check's specification with what was known of it.
+func (in *inherit) check(s checks.Spec) checks.Spec {
+	if v, ok := in.checks[s.Name]; ok {
+		s.Initial = v
+		delete(in.checks, s.Name)
+	}
+	return s
+}
+
+// recall puts a new router where the process before had it. It reports whether that was so.
+func (l *Loop) recall(now time.Duration, r *router) bool {
+	h := l.inherit.routers[r.cfg.Name]
+	delete(l.inherit.routers, r.cfg.Name)
+	if h == nil || h.Interface != r.cfg.Interface || h.VRID != r.cfg.Spec.VRID || h.Family != r.cfg.Spec.Family {
+		return false
+	}
+	if !r.fsm.Recall(now, &h.Memory) {
+		l.log(slog.LevelWarn, fmt.Sprintf("(%s) was %s in the process before, %s ago: too long to go on; starting anew",
+			r.cfg.Name, h.Memory.State, vrrp.Span(now-l.inherit.from.At)))
+		return false
+	}
+	r.since, r.sinceInstant, r.movedHere = h.WallSince, h.Memory.Since, h.MovedHere
+	// It is held although no wish has been made: what waits for a service group
+	// is there already.
+	r.held = h.Held
+	if g := l.history.each[r.cfg.Name]; g != nil && len(g.records) > 0 {
+		r.record = g.records[len(g.records)-1]
+	}
+	l.follow(now, r, Followup{What: "taken over", Note: fmt.Sprintf("from the process before (pid %d), which stood still for %s", l.inherit.from.PID, vrrp.Span(now-l.inherit.from.At))})
+	l.log(slog.LevelInfo, fmt.Sprintf("(%s) is %s as in the process before (pid %d), %s ago", r.cfg.Name, title(h.Memory.State), l.inherit.from.PID, vrrp.Span(now-l.inherit.from.At)),
+		slog.String("router", r.cfg.Name))
+	return true
+}
+
+// recallService gives a new ladder the aim of the process before, so that what
+// is up is adopted and not brought down.
+func (l *Loop) recallService(now time.Duration, s *service) {
+	h := l.inherit.services[s.cfg.Ladder.Name]
+	delete(l.inherit.services, s.cfg.Ladder.Name)
+	if h == nil || !h.Up {
+		return
+	}
+	s.up, s.held, s.owes = true, h.Term, h.Owes
+	l.stepService(now, s, actions.Aim{Up: true, Peer: actions.PeerNone})
+}
