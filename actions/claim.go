@@ -140,8 +140,8 @@ func (l *Ladder) dropClaim() {
 
 // holds reports whether this host is known to have exclusive data, or may have it half.
 func (l *Ladder) holds() bool {
-	for i := l.spec.Exclusive(); i < len(l.steps); i++ {
-		if r := &l.steps[i]; r.looked && r.state != Down {
+	for i := range l.steps {
+		if r := &l.steps[i]; r.spec.Agent.Exclusive() && r.looked && (r.state == Up || r.state == Neither) {
 			return true
 		}
 	}
