@@ -26,9 +26,13 @@ type claim struct {
 	tries    int
 }
 
-// begin starts a claim anew.
-func (c *claim) begin(now time.Duration, p Peer, wait time.Duration) {
-	*c = claim{peer: p, at: Never, until: now + wait, job: c.job, canceled: c.canceled}
+// begin starts a claim anew, or keeps what was granted and forgets the grounds.
+func (c *claim) begin(now time.Duration, p Peer, wait time.Duration, keep bool) {
+	old := *c
+	*c = claim{peer: p, at: Never, until: now + wait, job: old.job, canceled: old.canceled}
+	if keep {
+		c.granted, c.how = true, old.how
+	}
 }
 
 // claimed reports whether exclusive data may be touched, and asks for it if not.

@@ -282,9 +282,8 @@ func (r *rung) set(now time.Duration, s State) {
 func (l *Ladder) aim(now time.Duration, e Aim) {
 	switch {
 	case e.Up && !l.up:
-		if !l.claim.granted || !l.managed || !l.holds() { // else nobody else can have taken it meanwhile
-			l.claim.begin(now, e.Peer, l.spec.Safety.ReleaseTimeout)
-		}
+		kept := l.claim.granted && l.managed && l.holds() // nobody else can have taken it meanwhile
+		l.claim.begin(now, e.Peer, l.spec.Safety.ReleaseTimeout, kept)
 		for i := range l.steps {
 			if r := &l.steps[i]; r.stopping == 0 && !r.stuck {
 				r.tries, r.notBefore = 0, 0
