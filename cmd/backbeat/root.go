@@ -115,7 +115,7 @@ Exit status: 0 done, 1 failed, 2 wrong use of the command line.`,
 			return failed(c.Help())
 		},
 	})
-	root.AddCommand(t.runVerb(), t.checkVerb(), t.statusVerb(), t.historyVerb(), t.reloadVerb(), t.versionVerb())
+	root.AddCommand(t.runVerb(), t.checkVerb(), t.statusVerb(), t.historyVerb(), t.reloadVerb(), t.simulateVerb(), t.versionVerb())
 	return root
 }
 

@@ -38,6 +38,15 @@ type Host struct {
 	// Finds decides what a run of a check finds; nil: all is well.
 	Finds func(job *checks.Job) checks.Result
 
+	// Steps are those of service groups, by the name of their jobs ("site/drbd.wwwdata").
+	Steps map[string]actions.State
+	// Breaks says why a job fails, empty if it does not; nil: none does. Shoots
+	// carries out a fence, Reboots a reboot of the host.
+	Breaks  func(job *actions.Job) string
+	Shoots  func(job *actions.Job) (ok bool, detail string)
+	Reboots func()
+
+	lives      int           // how often it has had power
 	wall       time.Duration // error of its wall clock
 	nics       []*NIC        // one a link
 	indexes    int           // the last interface index given
@@ -51,7 +60,7 @@ type Host struct {
 }
 
 func newHost(n *LAN, id int, spec *HostSpec) *Host {
-	h := &Host{lan: n, ID: id, Name: spec.Name, indexes: firstIndex - 1, links: map[int]int{}, Resumed: -1}
+	h := &Host{lan: n, ID: id, Name: spec.Name, indexes: firstIndex - 1, links: map[int]int{}, Resumed: -1, Steps: map[string]actions.State{}}
 	h.Offset = time.Duration(id+1) * 1000 * time.Second
 	if n.Opt.OddClocks {
 		h.Offset += n.Between(0, time.Second)
@@ -138,6 +147,8 @@ func (h *Host) PowerOff() {
 	h.lan.Fault("%s loses power", h.Name)
 	h.endProcess()
 	h.off, h.paused, h.ResumeAt = true, false, 0
+	h.lives++
+	clear(h.Steps)
 	for _, n := range h.nics {
 		n.movedAll()
 		if n.Index != 0 {

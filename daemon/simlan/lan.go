@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/backbeat-ha/backbeat/actions"
 	"github.com/backbeat-ha/backbeat/checks"
 	"github.com/backbeat-ha/backbeat/vrrp"
 )
@@ -21,6 +22,9 @@ type Options struct {
 	// KernelDelay is the longest time the kernel takes for a wish, HookDelay the
 	// longest run of a hook. The time is drawn between a quarter and all of it.
 	KernelDelay, HookDelay time.Duration
+	// StepDelay is the longest time a step of a service group takes up or down,
+	// LookDelay that of a look at one.
+	StepDelay, LookDelay time.Duration
 	// WakeDelay is the longest time between a deadline or a packet and the turn
 	// of the process.
 	WakeDelay time.Duration
@@ -40,6 +44,8 @@ type Options struct {
 	// an address has come or gone, or its interface has; all may be nil.
 	After, Disturbed func()
 	Moved            func(h *Host, a netip.Prefix)
+	// Stepped is called when a step of a service group has changed; may be nil.
+	Stepped func(h *Host, job *actions.Job)
 }
 
 // HostSpec is one machine.

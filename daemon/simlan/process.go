@@ -45,6 +45,7 @@ type Process struct {
 	scratch []byte
 	watched map[string]bool
 	lastID  actions.RouterID
+	working map[work]bool // jobs of service groups; false: canceled
 	// schedules are what the announcer was asked for last.
 	schedules map[actions.RouterID]*actions.Announcement
 }
@@ -59,7 +60,7 @@ type Packet struct {
 
 func newProcess(h *Host, cfg *daemon.Config) *Process {
 	p := &Process{Host: h, Config: cfg, Witness: Blind{}, turnAt: vrrp.Never, lastTurn: -1, Sockets: map[vrrp.Listening]bool{}, watched: map[string]bool{},
-		Wishes: map[actions.RouterID]*Wish{}, schedules: map[actions.RouterID]*actions.Announcement{}}
+		Wishes: map[actions.RouterID]*Wish{}, schedules: map[actions.RouterID]*actions.Announcement{}, working: map[work]bool{}}
 	if born := h.lan.Opt.Born; born != nil {
 		p.Witness = born(p)
 	}
@@ -68,7 +69,7 @@ func newProcess(h *Host, cfg *daemon.Config) *Process {
 }
 
 func (p *Process) begin() {
-	p.loop = daemon.New(p.Config, daemon.Ports{Clock: p, Wire: p, Addresses: p, Announcer: p, Advertiser: p, Runner: p, Prober: p, Journal: p, Watch: p.watch})
+	p.loop = daemon.New(p.Config, daemon.Ports{Clock: p, Wire: p, Addresses: p, Announcer: p, Advertiser: p, Runner: p, Prober: p, Agents: hands{p}, Journal: p, Watch: p.watch})
 	p.wake()
 }
 

@@ -44,6 +44,8 @@ var rules = []rule{
 		[]string{"vrrp", "checks", "actions"}, nil, "the loop reaches the world through its ports only (law 3)"},
 	{"daemon/simlan", append(slices.Clone(pure), "log/slog", "math/rand/v2"), []string{"daemon", "vrrp", "checks", "actions"}, nil,
 		"simulated hosts have no world but their own: no socket, no file, no clock, no goroutine"},
+	{"daemon/play", append(slices.Clone(pure), "log/slog", "math/bits"), []string{"daemon", "daemon/simlan", "vrrp", "checks", "actions"}, nil,
+		"a play is made of values: files are read and lines are printed by others"},
 	{"vrrp/wire", nil, []string{"vrrp"}, []string{module + "daemon", module + "conf", module + "checks"},
 		"sockets know packets, not policy"},
 	{"actions/announce", nil, []string{"actions"}, []string{module + "daemon", module + "conf", module + "checks"},
