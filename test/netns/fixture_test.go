@@ -168,6 +168,17 @@ func (s *scene) state(name, want string) {
 	s.until(name+" to be in "+want, func() bool { return s.node(name).State(s.ctx, "web") == want })
 }
 
+// became waits for a transition in the history, for states that do not last: a
+// Backup that hears a single advert is Active again after Active_Down_Interval,
+// and the machine may stall for longer than that.
+func (s *scene) became(name, state, cause string) {
+	s.t.Helper()
+	s.until(name+" to become "+state+" for "+cause, func() bool {
+		list, err := s.node(name).History(s.ctx)
+		return err == nil && slices.ContainsFunc(list, func(t daemon.Transition) bool { return t.To == state && t.Cause == cause })
+	})
+}
+
 // gone waits until a host has none of the addresses.
 func (s *scene) gone(name string) {
 	s.t.Helper()

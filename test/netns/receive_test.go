@@ -60,7 +60,7 @@ func TestBadAdvertsAreRefusedAndCounted(t *testing.T) {
 		}
 	}
 	s.must(other.Forge(better(s)))
-	s.state("r1", "backup")
+	s.became("r1", "backup", "higher-priority")
 }
 
 // refused is a counter of refusals. The interface counts all of them, the
@@ -99,7 +99,7 @@ func TestBadAdvertsAreRefusedOverIPv6(t *testing.T) {
 		}
 	}
 	s.must(s.Host("other").Forge(six))
-	s.state("r1", "backup")
+	s.became("r1", "backup", "higher-priority")
 }
 
 // conformance: V12, V31
@@ -111,7 +111,7 @@ func TestTheOtherChecksumFormIsAcceptedAndMirrored(t *testing.T) {
 	f := better(s)
 	f.Sum = lab.WithPseudo
 	s.must(s.Host("other").Forge(f))
-	s.state("r1", "backup")
+	s.became("r1", "backup", "higher-priority")
 	if n := s.counter("r1", "checksum-form-other"); n != 1 {
 		t.Errorf("counted %d times", n)
 	}
@@ -153,7 +153,7 @@ func TestABetterAdvertDeposesAndItsIntervalIsLearned(t *testing.T) {
 	s.start(s.r1)
 	s.active("r1")
 	f := better(s)
-	f.Interval = 400 * time.Millisecond
+	f.Interval = 800 * time.Millisecond // long enough to look at a Backup in
 	sent := lab.Now()
 	s.must(s.Host("other").Forge(f))
 	s.gone("r1")
@@ -170,8 +170,8 @@ func TestABetterAdvertDeposesAndItsIntervalIsLearned(t *testing.T) {
 	s.active("r1")
 	back := s.sniffer.Adverts(sent+50*time.Millisecond, "r1")[0]
 	// Active_Down_Interval from the interval that was heard, not from ours.
-	learned := 3*400*time.Millisecond + 400*time.Millisecond*156/256
-	t.Logf("it took over again after %s (Active_Down_Interval from 400 ms: %s)", back.At-sent, learned)
+	learned := 3*f.Interval + f.Interval*156/256
+	t.Logf("it took over again after %s (Active_Down_Interval from %s: %s)", back.At-sent, f.Interval, learned)
 	if wait := back.At - sent; wait < learned-2*time.Millisecond || wait > learned+s.slack(sent) {
 		t.Errorf("it waited %s, want %s", wait, learned)
 	}
