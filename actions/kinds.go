@@ -96,12 +96,16 @@ type Filesystem struct {
 type PostgreSQL struct {
 	// Data is PGDATA, Bin the directory with pg_ctl, pg_controldata and psql.
 	Data, Bin string
+	// Config is postgresql.conf where it is not in Data (Debian:
+	// /etc/postgresql/15/main/postgresql.conf); used with Manage.
+	Config string
 	// Host is where its socket is (a directory) or its address, Port its port.
 	Host string
 	Port int
 	// User is the account that owns Data; Role is the database role.
 	User, Role, Database string
-	// MaxLag is how many bytes of WAL a standby may lack of what it has received last; 0: none.
+	// MaxLag is how many bytes of what it has received a standby may still have to
+	// replay (a promotion waits for it); 0: not looked at.
 	MaxLag uint64
 	// MaxAge is how long ago it may have lost its Active, if it is not streaming; 0: not looked at.
 	MaxAge time.Duration
