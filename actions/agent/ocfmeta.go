@@ -201,7 +201,8 @@ func ocfTime(s string) time.Duration {
 // Catalog knows the metadata of resource agents. It asks each once, and again
 // when its file has changed. It may be used from any goroutine.
 type Catalog struct {
-	runner *run.Runner
+	runner  *run.Runner
+	timeout time.Duration
 
 	mu    sync.Mutex
 	known map[string]entry // by path
@@ -215,7 +216,7 @@ type entry struct {
 
 // NewCatalog returns a Catalog that asks agents by runner.
 func NewCatalog(runner *run.Runner) *Catalog {
-	return &Catalog{runner: runner, known: map[string]entry{}}
+	return &Catalog{runner: runner, timeout: metaTimeout, known: map[string]entry{}}
 }
 
 // metaTimeout bounds a meta-data action, which only prints (services.md 2.1).
@@ -236,7 +237,7 @@ func (c *Catalog) Metadata(ctx context.Context, a actions.OCF) (*Metadata, error
 		return e.meta, e.err
 	}
 	e = entry{changed: info.ModTime()}
-	r := c.runner.DoContext(ctx, run.Command{Argv: []string{path, "meta-data"}, Own: true, Split: true, Timeout: metaTimeout,
+	r := c.runner.DoContext(ctx, run.Command{Argv: []string{path, "meta-data"}, Own: true, Split: true, Timeout: c.timeout,
 		Env: []string{"LC_ALL=C", "OCF_ROOT=" + a.Root, "OCF_RA_VERSION_MAJOR=1", "OCF_RA_VERSION_MINOR=1", "OCF_RESOURCE_INSTANCE=meta",
 			"OCF_RESOURCE_TYPE=" + a.Type, "OCF_RESOURCE_PROVIDER=" + a.Provider, "HA_RSCTMP=" + rscTmp}})
 	if r.Exit != 0 {
