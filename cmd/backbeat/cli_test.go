@@ -41,27 +41,35 @@ func (b *bench) run(args ...string) (code int, out, err string) {
 // serve runs a control server with canned answers until the test ends.
 func serve(t *testing.T, reload control.ReloadResult, routers ...daemon.RouterStatus) (socket string) {
 	t.Helper()
+	return serveWith(t, reload, func(in daemon.Input) {
+		switch q := in.(type) {
+		case daemon.StatusQuery:
+			page := daemon.StatusPage{Node: "web1", Total: len(routers), Since: time.Now()}
+			for _, r := range routers {
+				if q.Name == "" || q.Name == r.Name {
+					page.Routers = append(page.Routers, r)
+				}
+			}
+			q.Reply <- page
+		case daemon.HistoryQuery:
+			if q.Name == "" || q.Name == "web" {
+				q.Reply <- []daemon.Transition{{Seq: 1, Router: "web", From: "backup", To: "active", Reason: "because"}}
+			} else {
+				q.Reply <- nil
+			}
+		}
+	})
+}
+
+// serveWith runs a control server before a loop that answers in its own way.
+func serveWith(t *testing.T, reload control.ReloadResult, answer func(daemon.Input)) (socket string) {
+	t.Helper()
 	socket = filepath.Join(t.TempDir(), "c.sock")
 	inputs, ended := make(chan daemon.Input, 64), make(chan struct{})
 	go func() {
 		defer close(ended)
 		for in := range inputs {
-			switch q := in.(type) {
-			case daemon.StatusQuery:
-				page := daemon.StatusPage{Node: "web1", Total: len(routers), Since: time.Now()}
-				for _, r := range routers {
-					if q.Name == "" || q.Name == r.Name {
-						page.Routers = append(page.Routers, r)
-					}
-				}
-				q.Reply <- page
-			case daemon.HistoryQuery:
-				if q.Name == "" || q.Name == "web" {
-					q.Reply <- []daemon.Transition{{Seq: 1, Router: "web", From: "backup", To: "active", Reason: "because"}}
-				} else {
-					q.Reply <- nil
-				}
-			}
+			answer(in)
 		}
 	}()
 	s := control.New(control.Options{Path: socket, Version: versionText(), Post: func(in daemon.Input) { inputs <- in },

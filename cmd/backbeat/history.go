@@ -30,7 +30,7 @@ newest is last. The history is kept across restarts.`,
 	}
 	path, output := controlFlag(c), outputFlag(c)
 	limit := c.Flags().IntP("limit", "n", control.DefaultHistory, "how many transitions at most")
-	c.ValidArgsFunction = completeRouter(path)
+	c.ValidArgsFunction = completeNames(path, routersOnly, false)
 	c.RunE = func(c *cobra.Command, args []string) error {
 		if *limit < 1 || *limit > control.MaxHistory {
 			return fmt.Errorf("--limit must be from 1 to %d", control.MaxHistory)

@@ -27,6 +27,8 @@ const clientPatience = 10 * time.Second
 // tool is what the verbs need of the world; tests make their own.
 type tool struct {
 	out, err io.Writer
+	in       io.Reader
+	asks     bool // in and err are a terminal with somebody at it
 	look     look // for out
 	width    int  // of out; 0 if it is no terminal: then lines are as long as they are
 	errColor bool
@@ -116,6 +118,9 @@ Exit status: 0 done, 1 failed, 2 wrong use of the command line.`,
 		},
 	})
 	root.AddCommand(t.runVerb(), t.checkVerb(), t.statusVerb(), t.historyVerb(), t.reloadVerb(), t.simulateVerb(), t.versionVerb())
+	root.AddCommand(t.orderVerbs()...)
+	root.AddCommand(t.moveVerbs()...)
+	root.AddCommand(t.clearVerb(), t.groupVerb(), t.maintenanceVerb(), t.fenceVerb())
 	return root
 }
 
@@ -147,21 +152,6 @@ func outputFlag(c *cobra.Command) *format {
 // controlFlag adds --control to a verb that talks to the daemon.
 func controlFlag(c *cobra.Command) *string {
 	return c.Flags().String("control", control.DefaultPath, "the daemon's control `socket`")
-}
-
-// completeRouter offers the names of the running daemon's virtual routers.
-func completeRouter(path *string) cobra.CompletionFunc {
-	return func(c *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-		var names []string
-		if len(args) == 0 {
-			if st, err := control.Dial(*path).Status(c.Context(), ""); err == nil {
-				for i := range st.Routers {
-					names = append(names, st.Routers[i].Name)
-				}
-			}
-		}
-		return names, cobra.ShellCompDirectiveNoFileComp
-	}
 }
 
 // atMostOne is cobra.MaximumNArgs(1) in plain words.

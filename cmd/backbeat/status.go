@@ -27,7 +27,7 @@ NAME everything about one of them. What needs attention comes first, marked "!".
 		Args: atMostOne,
 	}
 	path, output := controlFlag(c), outputFlag(c)
-	c.ValidArgsFunction = completeRouter(path)
+	c.ValidArgsFunction = completeNames(path, routersAndGroups, false)
 	c.RunE = func(c *cobra.Command, args []string) error {
 		ctx, cancel := context.WithTimeout(c.Context(), clientPatience)
 		defer cancel()

@@ -1,0 +1,340 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/backbeat-ha/backbeat/actions"
+	"github.com/backbeat-ha/backbeat/daemon"
+	"github.com/backbeat-ha/backbeat/daemon/control"
+)
+
+// repeatPause is how long a line that differs from the one before in numbers
+// only ("try 4") is not said again.
+const repeatPause = 10.0
+
+// follower turns looks at the status into lines of progress, and knows when what
+// was asked for is so. It reads no clock: time is what the answers say.
+type follower struct {
+	look
+	zone   *time.Location
+	list   []control.CommandRequest // what was asked for and not refused
+	before *control.Status          // as it was before
+	last   *control.Status
+
+	// routers and services are the names of those it concerns.
+	routers, services []string
+	told              map[string]string  // the last line about each thing
+	toldAt            map[string]float64 // and when
+	stepped           map[string]bool    // routers seen on their way out
+
+	// What the last look has come to.
+	waits, failed, notes []string
+	seen                 bool
+}
+
+func newFollower(t *tool, before *control.Status, list []control.CommandRequest) *follower {
+	return &follower{look: t.look, zone: t.zone, before: before, last: before,
+		told: map[string]string{}, toldAt: map[string]float64{}, stepped: map[string]bool{}}
+}
+
+// concerns notes a command that was accepted, and whom it is about.
+func (f *follower) concerns(q *control.CommandRequest, a *control.CommandAnswer) {
+	f.list = append(f.list, *q)
+	for _, n := range a.Routers {
+		f.routers = with(f.routers, n)
+	}
+	for _, n := range a.Services {
+		f.services = with(f.services, n)
+	}
+	for i := range f.before.Services {
+		// A virtual router that leaves waits for its group, whoever named it.
+		s := &f.before.Services[i]
+		if len(a.Services) == 0 && slices.ContainsFunc(s.Follows, func(n string) bool { return slices.Contains(f.routers, n) }) {
+			f.services = with(f.services, s.Name)
+		}
+	}
+}
+
+// with adds a name that is not there yet.
+func with(list []string, name string) []string {
+	if slices.Contains(list, name) {
+		return list
+	}
+	return append(list, name)
+}
+
+// name is what to ask the status for: the one thing concerned, or everything.
+func (f *follower) name() string {
+	if len(f.list) == 1 && len(f.routers) <= 1 && len(f.services) <= 1 {
+		return f.list[0].Name
+	}
+	return ""
+}
+
+// over reports whether there is nothing left to look for.
+func (f *follower) over() bool { return f.seen && (len(f.waits) == 0 || len(f.failed) > 0) }
+
+// done reports whether what was asked for is so.
+func (f *follower) done() bool { return f.seen && len(f.waits) == 0 && len(f.failed) == 0 }
+
+// observe takes a look in and returns what is new, line by line.
+func (f *follower) observe(st *control.Status) (lines []string) {
+	f.seen, f.waits, f.failed, f.notes = true, nil, nil, nil
+	lines = f.routerLines(lines, st, true)
+	for i := range st.Services {
+		if s := &st.Services[i]; slices.Contains(f.services, s.Name) {
+			lines = append(lines, f.groupLines(st, s)...)
+		}
+	}
+	lines = f.routerLines(lines, st, false)
+	f.judge(st)
+	f.last = st
+	return lines
+}
+
+// routerLines tells what has changed of the virtual routers: of those that wait
+// for their group before what that does, of the others after it.
+func (f *follower) routerLines(lines []string, st *control.Status, waiting bool) []string {
+	for i := range st.Routers {
+		r := &st.Routers[i]
+		if !slices.Contains(f.routers, r.Name) || waiting != (r.SteppingAside != "") {
+			continue
+		}
+		if r.Yielding || r.SteppingAside != "" {
+			f.stepped[r.Name] = true
+		}
+		lines = f.say(lines, st, r.Name, r.Name, f.phrase(st, r))
+	}
+	return lines
+}
+
+// say adds a line about a thing unless that is what was said last.
+func (f *follower) say(lines []string, st *control.Status, key, name, text string) []string {
+	at := f.elapsed(st)
+	was, known := f.told[key]
+	if text == "" || known && (was == text || unnumbered(was) == unnumbered(text) && at-f.toldAt[key] < repeatPause) {
+		return lines
+	}
+	f.told[key], f.toldAt[key] = text, at
+	width := 0
+	for _, n := range slices.Concat(f.routers, f.services) {
+		width = max(width, len(n))
+	}
+	return append(lines, fmt.Sprintf("%s  %-*s  %s", f.dim(fmt.Sprintf("%6.1f s", at)), width, clean(name), text))
+}
+
+// unnumbered is a text without its numbers.
+func unnumbered(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsDigit(r) {
+			return -1
+		}
+		return r
+	}, s)
+}
+
+func (f *follower) elapsed(st *control.Status) float64 { return st.At.Sub(f.before.At).Seconds() }
+
+// phrase says where a virtual router is on its way; empty as long as it is
+// where it was before the request.
+func (f *follower) phrase(st *control.Status, r *daemon.RouterStatus) string {
+	now := f.stand(st, r)
+	if old := routerIn(f.before, r.Name); old != nil && f.told[r.Name] == "" && f.stand(f.before, old) == now {
+		return ""
+	}
+	return now
+}
+
+func (f *follower) stand(st *control.Status, r *daemon.RouterStatus) string {
+	who, heard := f.successor(st, r)
+	switch {
+	case r.Yielding:
+		return "has said goodbye; waits until a successor is heard"
+	case r.State == "active" && r.SteppingAside != "":
+		return "steps aside as soon as its service group is down"
+	case r.State == "active":
+		return f.green("is Active here")
+	case heard:
+		return who + " is Active now"
+	case r.State == "backup":
+		return "listens for an Active"
+	case r.Standby != "":
+		return "is out; nobody else has been heard yet"
+	default:
+		return f.yellow("takes no part: " + faultText(r))
+	}
+}
+
+// successor names the other host that is Active: as heard now, or, for a router
+// that takes no part and believes nobody, whoever was heard since it left.
+func (f *follower) successor(st *control.Status, r *daemon.RouterStatus) (who string, heard bool) {
+	if a := r.Active; a != nil && !a.Self && a.Priority > 0 {
+		return fmt.Sprintf("%s (priority %d)", clean(a.Address), a.Priority), true
+	}
+	since := max(st.At.Sub(r.Since).Seconds(), 0) + 0.1 // since it left; a little for the rounding of clocks
+	for i := range r.Peers {
+		p := &r.Peers[i]
+		if p.RefusedAs == "" && !p.ForeignGroup && p.Priority > 0 && p.HeardAgo < since+p.Interval && r.State == "initialize" {
+			return fmt.Sprintf("%s (priority %d)", clean(p.Address), p.Priority), true
+		}
+	}
+	if a := overheard(r); a != "" {
+		return a, true
+	}
+	return "", false
+}
+
+// overheard is the source of adverts that a router in Initialize does not listen to.
+func overheard(r *daemon.RouterStatus) string {
+	for i := range r.Refused {
+		if v := &r.Refused[i]; r.State == "initialize" && v.Drop == "initialize-ignored" && v.Source != "" &&
+			v.AgoSeconds < 3*max(r.AdvertisementInterval, r.ActiveAdverInterval)+1 {
+			return clean(v.Source)
+		}
+	}
+	return ""
+}
+
+// groupLines tells what has changed of a group and its steps.
+func (f *follower) groupLines(st *control.Status, s *daemon.ServiceStatus) (lines []string) {
+	old := serviceIn(f.last, s.Name)
+	steps := slices.Clone(s.Steps)
+	if s.Aim == "down" {
+		slices.Reverse(steps) // as they go
+	}
+	for i := range steps {
+		k := &steps[i]
+		was := stepIn(old, k.Name)
+		text := f.stepLine(st, was, k)
+		if text != "" {
+			lines = f.say(lines, st, s.Name+"/"+k.Name, s.Name, text)
+		}
+	}
+	switch s.State {
+	case "claiming":
+		lines = f.say(lines, st, s.Name, s.Name, f.yellow("waits before it touches exclusive data: "+clean(s.ClaimWaits)))
+	case "unfit":
+		lines = f.say(lines, st, s.Name, s.Name, f.red("this host cannot serve: "+clean(s.Unfit)))
+	}
+	return lines
+}
+
+// stepLine is what is new about a step since the last look, or nothing.
+func (f *follower) stepLine(st *control.Status, was, k *daemon.StepStatus) string {
+	name := clean(k.Name)
+	switch {
+	case k.Stuck && (was == nil || !was.Stuck):
+		return f.red(name + " is stuck: " + clean(k.Detail))
+	case was == nil:
+		return ""
+	case k.State != was.State:
+		took := ""
+		if d := was.DoingFor + st.At.Sub(f.last.At).Seconds() - k.For; was.Doing != "" && d > 0 {
+			took = " (" + rest(d) + ")"
+		}
+		return f.stepState(name, k, took)
+	case k.Progress != "" && k.Progress != was.Progress:
+		return name + " " + doing(k.Doing) + ": " + clean(k.Progress)
+	case moves(k.Doing) && k.Doing != was.Doing:
+		return name + " " + doing(k.Doing)
+	}
+	return ""
+}
+
+func (f *follower) stepState(name string, k *daemon.StepStatus, took string) string {
+	detail := ""
+	if k.Detail != "" {
+		detail = ": " + clean(k.Detail)
+	}
+	switch k.State {
+	case "up":
+		return f.green(name+" up") + took + detail
+	case "down":
+		return name + " down" + took + detail
+	case "neither":
+		return f.yellow(name+" is neither up nor down") + took + detail
+	default:
+		return f.yellow(name+" cannot be looked at") + detail
+	}
+}
+
+// moves reports whether a job changes something.
+func moves(verb string) bool {
+	switch verb {
+	case actions.Start.String(), actions.Stop.String(), actions.ForceStop.String(), actions.Prepare.String():
+		return true
+	}
+	return false
+}
+
+// doing is what a job does, in words.
+func doing(verb string) string {
+	switch verb {
+	case actions.Start.String():
+		return "starting"
+	case actions.Stop.String():
+		return "stopping"
+	case actions.ForceStop.String():
+		return "being stopped by force"
+	case actions.Prepare.String():
+		return "being prepared"
+	case actions.Look.String():
+		return "being looked at"
+	case actions.Qualify.String():
+		return "being asked whether it could be brought up"
+	default:
+		return clean(verb)
+	}
+}
+
+// end prints what it has come to.
+func (f *follower) end(w io.Writer, out *outcome) {
+	for _, s := range out.Notes {
+		fmt.Fprintln(w, s)
+	}
+	for _, s := range out.Failed {
+		fmt.Fprintln(w, f.red("failed: ")+s)
+	}
+	if len(out.Waits) > 0 && len(out.Failed) == 0 {
+		fmt.Fprintln(w, f.yellow(fmt.Sprintf("not done after %s, and not followed any longer; it goes on by itself. It waits for:", rest(out.Took))))
+		for _, s := range out.Waits {
+			fmt.Fprintln(w, "  "+s)
+		}
+		fmt.Fprintln(w, "backbeat status shows how it goes on"+f.wayBack())
+	}
+}
+
+func routerIn(st *control.Status, name string) *daemon.RouterStatus {
+	for i := range st.Routers {
+		if st.Routers[i].Name == name {
+			return &st.Routers[i]
+		}
+	}
+	return nil
+}
+
+func serviceIn(st *control.Status, name string) *daemon.ServiceStatus {
+	for i := range st.Services {
+		if st.Services[i].Name == name {
+			return &st.Services[i]
+		}
+	}
+	return nil
+}
+
+func stepIn(s *daemon.ServiceStatus, name string) *daemon.StepStatus {
+	if s == nil {
+		return nil
+	}
+	for i := range s.Steps {
+		if s.Steps[i].Name == name {
+			return &s.Steps[i]
+		}
+	}
+	return nil
+}
