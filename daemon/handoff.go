@@ -13,7 +13,7 @@ import (
 // Handoff is what a process leaves to the one that follows at once (restart,
 // upgrade): who is what, what is up, and when what is due. Instants are on
 // CLOCK_BOOTTIME, which both share; Boot tells them apart from another boot's.
-// It is written by one version of backbeat and read by that same version only.
+// The form is HandoffSchema; one of another form is refused and the start is as after a crash.
 type Handoff struct {
 	// Schema is HandoffSchema, Version the program's.
 	Schema  int    `json:"schema"`

@@ -174,6 +174,9 @@ func (a *applier) begin(in inbox) {
 	if in.compare {
 		a.compare()
 	}
+	if in.tidy != nil {
+		a.tidy(in.tidy)
+	}
 }
 
 // carryOut begins orders that have been accepted.

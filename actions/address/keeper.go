@@ -89,6 +89,8 @@ type inbox struct {
 	links map[int]bool
 	// compare: the time has come to compare macvlans and tables with the kernel.
 	compare bool
+	// tidy, if not nil, is told what of an earlier process has been removed.
+	tidy func([]Left, error)
 }
 
 // macvlanLoss is the notice that a macvlan of ours is gone or down.
@@ -103,7 +105,7 @@ func newInbox() inbox {
 }
 
 func (in *inbox) empty() bool {
-	return len(in.order) == 0 && len(in.losses) == 0 && len(in.macvlans) == 0 && len(in.links) == 0 && !in.compare
+	return len(in.order) == 0 && len(in.losses) == 0 && len(in.macvlans) == 0 && len(in.links) == 0 && !in.compare && in.tidy == nil
 }
 
 // New returns a Keeper; nothing happens before Run or Sweep.

@@ -58,14 +58,66 @@ func (k *Keeper) Sweep(ctx context.Context) ([]Left, error) {
 	if l.damaged > 0 {
 		errs = append(errs, fmt.Errorf("reading the ledger %s: %d damaged lines were left out; look for addresses that nobody removes", l.path, l.damaged))
 	}
-	left, err := l.sweep(ctx)
+	left, err := l.sweep(ctx, nil)
 	l.failed = l.rewrite()
 	errs = append(errs, err, l.failed)
 	return left, errors.Join(errs...)
 }
 
+// Adopt is the start after a process that has handed everything over: the ledger
+// is read, and what it speaks of stays where it is. What routers want of it is
+// theirs as if this process had added it; Tidy removes the rest. It is called
+// once, instead of Sweep.
+func (k *Keeper) Adopt() error {
+	if k.options.Ledger == "" {
+		return nil
+	}
+	l := k.ledger
+	l.open()
+	if l.failed == nil && l.damaged > 0 {
+		return fmt.Errorf("reading the ledger %s: %d damaged lines were left out; look for addresses that nobody removes", l.path, l.damaged)
+	}
+	return l.failed
+}
+
+// Tidy removes what an earlier process has left and no router wants, and tells
+// report, if there was anything. It returns at once and may be called from any goroutine.
+func (k *Keeper) Tidy(report func([]Left, error)) {
+	k.mu.Lock()
+	k.inbox.tidy = report
+	k.mu.Unlock()
+	poke(k.wake)
+}
+
+// tidy sweeps around what is held.
+func (a *applier) tidy(report func([]Left, error)) {
+	keep := make(map[place]bool, len(a.holdings))
+	for at := range a.holdings {
+		keep[at] = true
+	}
+	for _, o := range a.routers { // on their way
+		for at := range o.places {
+			keep[at] = true
+		}
+	}
+	for id := range a.virtuals {
+		keep[id.place()] = true
+	}
+	for link := range a.parents {
+		keep[place{kind: aParent, link: link}] = true
+	}
+	keep[tableFact] = a.walled
+	wanted := func(at place) bool { return keep[at] }
+	left, err := a.ledger.sweep(context.Background(), wanted)
+	if len(left) > 0 || err != nil {
+		report(left, err)
+	}
+}
+
 // broom is one sweep.
 type broom struct {
+	// wanted says what stays; nil: nothing.
+	wanted func(place) bool
 	ledger *ledger
 	kernel *rtnl
 	ask    *netlink.Conn
@@ -74,8 +126,14 @@ type broom struct {
 	errs   []error
 }
 
-func (l *ledger) sweep(ctx context.Context) ([]Left, error) {
-	if len(l.entries) == 0 {
+func (l *ledger) sweep(ctx context.Context, wanted func(place) bool) ([]Left, error) {
+	stray := 0
+	for at := range l.entries {
+		if wanted == nil || !wanted(at) {
+			stray++
+		}
+	}
+	if stray == 0 {
 		return nil, nil
 	}
 	kern, err := dialKernel()
@@ -93,7 +151,7 @@ func (l *ledger) sweep(ctx context.Context) ([]Left, error) {
 		return nil, err
 	}
 	defer maker.Close()
-	b := &broom{ledger: l, kernel: kern, ask: questions, maker: maker}
+	b := &broom{wanted: wanted, ledger: l, kernel: kern, ask: questions, maker: maker}
 	for _, part := range []func(){b.macvlans, b.addresses, b.routing, b.tables, b.parents} {
 		if ctx.Err() != nil {
 			b.errs = append(b.errs, ctx.Err())
@@ -121,7 +179,7 @@ func (b *broom) found(at place, left Left) {
 func (b *broom) of(k kind) []place {
 	var list []place
 	for at := range b.ledger.entries {
-		if at.kind == k {
+		if at.kind == k && (b.wanted == nil || !b.wanted(at)) {
 			list = append(list, at)
 		}
 	}
@@ -241,7 +299,7 @@ func (b *broom) removeAll(list []item) {
 
 func (b *broom) tables() {
 	e, ok := b.ledger.entries[tableFact]
-	if !ok {
+	if !ok || b.wanted != nil && b.wanted(tableFact) {
 		return
 	}
 	// What could not be removed is to stay silent.

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -63,6 +64,10 @@ type service struct {
 	ended  chan struct{} // the loop has ended
 	broken chan error    // the first part that ended on its own; has room for one
 	got    chan os.Signal
+	// next is the successor, as handOver was asked for it; handed that there is one.
+	next    atomic.Uint32
+	adopted bool // what the process before had is still there
+	handed  atomic.Bool
 }
 
 // serve is `backbeat run`. It returns nil after a stop that was asked for.
@@ -72,7 +77,7 @@ func (t *tool) serve(ctx context.Context, o runOptions) error {
 	// to survive a log whose reader has died. Ignoring it would be inherited by
 	// hooks; a handler is not.
 	got := make(chan os.Signal, 16)
-	signal.Notify(got, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT, syscall.SIGPIPE)
+	signal.Notify(got, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT, syscall.SIGPIPE, syscall.SIGUSR2)
 	defer signal.Stop(got)
 	// Hooks inherit nothing: also not what we were started with. A kernel
 	// before 5.11 does not know the flag; then only Go's own care is left.
@@ -94,7 +99,11 @@ func (t *tool) serve(ctx context.Context, o runOptions) error {
 		return err
 	}
 	s := &service{tool: t, opt: o, ended: make(chan struct{}), broken: make(chan error, 1), got: got}
-	return s.live(ctx, cfg, d)
+	err = s.live(ctx, cfg, d)
+	if err == nil && s.handed.Load() && successor(s.next.Load()) == ourself {
+		return replace()
+	}
+	return err
 }
 
 // live builds the parts, runs them, and takes them down in order.
@@ -132,6 +141,9 @@ func (s *service) live(ctx context.Context, cfg *daemon.Config, d *conf.Diagnost
 	server := s.start("control socket", s.control.Run)
 	notifier := s.start("systemd notifications", s.notifier.run)
 	signals := s.start("signals", s.signals)
+	if s.adopted {
+		time.AfterFunc(afterHandover, func() { s.keeper.Tidy(s.removed) })
+	}
 
 	err := s.loop.Run(ctx)
 	close(s.ended)
@@ -142,6 +154,9 @@ func (s *service) live(ctx context.Context, cfg *daemon.Config, d *conf.Diagnost
 	announcer.stop()
 	advertiser.stop()
 	keeper.stop() // what was wished last is still carried out
+	if s.handed.Load() {
+		return s.succeed()
+	}
 	wait, cancel := context.WithTimeout(context.WithoutCancel(ctx), hookPatience)
 	defer cancel()
 	s.hands.Close(wait) // before the runner, which runs their commands
@@ -217,24 +232,21 @@ func (s *service) greet(cfg *daemon.Config, d *conf.Diagnostics) {
 func (s *service) build(ctx context.Context, cfg *daemon.Config, before earlier) error {
 	post := func(in any) { s.post(in) }
 	s.keeper = address.New(address.Options{Ledger: filepath.Join(s.opt.runtimeDir, "addresses"), Post: post})
-	left, err := s.keeper.Sweep(ctx)
-	for _, l := range left {
-		s.log(slog.LevelWarn, fmt.Sprintf("removed %s, which an earlier backbeat%s had left behind", l, pidText(l.PID)))
+	var err error
+	if s.wire, err = wire.New(post); err != nil {
+		return fmt.Errorf("prepare the sockets: %w", err)
 	}
-	if err != nil {
-		s.log(slog.LevelError, "look for addresses left behind: "+err.Error())
-	}
+	handoff := s.inherit(s.wire.Now())
+	s.sweep(ctx, handoff != nil)
 	s.announcer, s.advertiser = announce.New(post), advertise.New()
 	s.runner = run.New(post)
 	s.prober = probe.New(post, s.runner)
 	s.hands = agent.New(post, s.runner)
-	if s.wire, err = wire.New(post); err != nil {
-		return fmt.Errorf("prepare the sockets: %w", err)
-	}
 	s.tally.configure(cfg)
 	ports := daemon.Ports{
 		Clock: s.wire, Wire: s.wire, Addresses: s.keeper, Announcer: s.announcer, Advertiser: s.advertiser, Runner: s.runner, Prober: s.prober,
 		Agents: s.hands, Journal: s.tally, Watch: s.keeper.Watch, Past: before.past, Ordered: before.ordered, Dropped: s.journal.Dropped,
+		Handoff: handoff,
 	}
 	if s.orders != nil {
 		ports.Orders = s.orders
@@ -244,6 +256,40 @@ func (s *service) build(ctx context.Context, cfg *daemon.Config, before earlier)
 	s.reloader = &reloader{path: s.opt.config, post: s.post, log: s.log, notify: s.notifier, tally: s.tally, ended: s.ended,
 		load: func(path string) (*daemon.Config, *conf.Diagnostics, error) { return s.tool.load(path, "") }}
 	s.reloader.applied()
+	return nil
+}
+
+// sweep removes what a crash left behind. After a handoff everything is left
+// where it is, and what nobody wants any more goes a little later.
+func (s *service) sweep(ctx context.Context, inherited bool) {
+	var left []address.Left
+	var err error
+	if inherited {
+		err = s.keeper.Adopt()
+	} else {
+		left, err = s.keeper.Sweep(ctx)
+	}
+	s.removed(left, err)
+	s.adopted = inherited
+}
+
+// removed tells what earlier processes had left behind.
+func (s *service) removed(left []address.Left, err error) {
+	for _, l := range left {
+		s.log(slog.LevelWarn, fmt.Sprintf("removed %s, which an earlier backbeat%s had left behind", l, pidText(l.PID)))
+	}
+	if err != nil {
+		s.log(slog.LevelError, "look for addresses left behind: "+err.Error())
+	}
+}
+
+// succeed makes room for the successor: nothing has been taken off.
+func (s *service) succeed() error {
+	now, cancel := context.WithCancel(context.Background())
+	cancel() // monitors and checks are not waited for
+	s.hands.Close(now)
+	s.prober.Close(now)
+	s.log(slog.LevelInfo, "everything stays as it is for the next process")
 	return nil
 }
 
@@ -272,7 +318,18 @@ func (s *service) signals(ctx context.Context) error {
 				case hup <- struct{}{}:
 				default:
 				}
+			case syscall.SIGUSR2:
+				s.log(slog.LevelInfo, "SIGUSR2: the installed program takes over from this process")
+				if s.handOver(ctx, ourself) {
+					return nil
+				}
 			default:
+				if !asked && sig == syscall.SIGTERM && restarting(ctx) {
+					s.log(slog.LevelInfo, "systemd restarts us: everything stays as it is for the next process")
+					if s.handOver(ctx, bySystemd) {
+						return nil
+					}
+				}
 				s.notifier.stopping()
 				s.post(daemon.Stop{Yield: !asked, Detail: sigName(sig)})
 				asked = true

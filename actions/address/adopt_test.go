@@ -1,0 +1,54 @@
+package address
+
+import (
+	"path/filepath"
+	"testing"
+
+	"github.com/backbeat-ha/backbeat/actions"
+)
+
+// After a handoff nothing is taken off: what is wanted again is ours as if we had
+// added it, and only what nobody wants goes, a little later.
+func TestAdoptAndTidy(t *testing.T) {
+	link := veth(t, "e0")
+	path := filepath.Join(t.TempDir(), "ledger")
+	first := New(Options{Ledger: path, Post: func(any) {}})
+	posted := make(chan any, 1000)
+	first.options.Post = func(v any) { posted <- v }
+	stop := run(t, first)
+	first.Want(actions.Wanted{Router: 1, Term: 1, Active: true, Addresses: places(link, "e0", "192.0.2.1/32", "192.0.2.2/32", "2001:db8::1/128")})
+	applied(t, posted, 1, 1)
+	stop() // without a last word: it hands over
+
+	second := New(Options{Ledger: path, Post: func(v any) { posted <- v }})
+	if err := second.Adopt(); err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range []string{"192.0.2.1/32", "192.0.2.2/32", "2001:db8::1/128"} {
+		if _, there := present(t, link, a); !there {
+			t.Fatalf("%s did not stay", a)
+		}
+	}
+	run(t, second)
+	second.Want(actions.Wanted{Router: 7, Term: 1, Active: true, Addresses: places(link, "e0", "192.0.2.1/32", "2001:db8::1/128")})
+	if a := applied(t, posted, 7, 1); a.Err != "" || a.Note != "" {
+		t.Errorf("answer %+v", a)
+	}
+	tidied := make(chan []Left, 1)
+	second.Tidy(func(left []Left, err error) {
+		if err != nil {
+			t.Error(err)
+		}
+		tidied <- left
+	})
+	if left := <-tidied; len(left) != 1 || left[0].Address.String() != "192.0.2.2/32" {
+		t.Errorf("tidied %v", left)
+	}
+	second.Want(actions.Wanted{Router: 7, Term: 2})
+	applied(t, posted, 7, 2)
+	for _, a := range []string{"192.0.2.1/32", "192.0.2.2/32", "2001:db8::1/128"} {
+		if _, there := present(t, link, a); there {
+			t.Errorf("%s is still there", a)
+		}
+	}
+}

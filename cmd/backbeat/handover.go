@@ -1,0 +1,124 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+
+	sdbus "github.com/coreos/go-systemd/v22/dbus"
+
+	"github.com/backbeat-ha/backbeat/daemon"
+	"github.com/backbeat-ha/backbeat/daemon/journal"
+)
+
+const (
+	// askSystemd bounds the question whether a stop is part of a restart.
+	askSystemd = 500 * time.Millisecond
+	// standStill bounds the wait for a moment in which nothing is being moved.
+	standStill = 10 * time.Second
+	// afterHandover is when what the process before had and nobody wants any more
+	// is taken off: by then every router has said what it wants.
+	afterHandover = 3 * time.Second
+)
+
+// successor is how the next process comes to be.
+type successor uint8
+
+const (
+	bySystemd successor = iota // it starts us again: `systemctl restart`
+	ourself                    // we replace ourselves: SIGUSR2
+)
+
+// restarting reports whether systemd is about to start this unit again as soon as
+// it has stopped. While a unit stops for a restart its job has the type
+// "restart"; a plain stop has "stop" (systemd's src/core/job.c).
+func restarting(ctx context.Context) bool {
+	if os.Getenv("NOTIFY_SOCKET") == "" {
+		return false // not run by systemd
+	}
+	ctx, cancel := context.WithTimeout(ctx, askSystemd)
+	defer cancel()
+	bus, err := sdbus.NewWithContext(ctx)
+	if err != nil {
+		return false
+	}
+	defer bus.Close()
+	unit, err := bus.GetUnitNameByPID(ctx, uint32(os.Getpid()))
+	if err != nil {
+		return false
+	}
+	jobs, err := bus.ListJobsContext(ctx)
+	if err != nil {
+		return false
+	}
+	for _, j := range jobs {
+		if j.Unit == unit {
+			return j.JobType == "restart" || j.JobType == "try-restart"
+		}
+	}
+	return false
+}
+
+// handOver lets the loop stand still and leaves its state to who comes next. It
+// reports whether that is so; if not, nothing has happened.
+func (s *service) handOver(ctx context.Context, to successor) bool {
+	s.handed.Store(true) // the loop may end at any moment now
+	reply, cancel := make(chan daemon.Handoff, 1), make(chan struct{})
+	s.next.Store(uint32(to))
+	s.post(daemon.HandOver{Reply: reply, Cancel: cancel})
+	timer := time.NewTimer(standStill)
+	defer timer.Stop()
+	var h daemon.Handoff
+	select {
+	case h = <-reply:
+	case <-ctx.Done():
+		// The loop has ended: by this, or by something else.
+		select {
+		case h = <-reply:
+		default:
+			s.handed.Store(false)
+			return false
+		}
+	case <-timer.C:
+		close(cancel)
+		select {
+		case h = <-reply: // at the last moment
+		case <-time.After(100 * time.Millisecond):
+			s.handed.Store(false)
+			s.log(slog.LevelWarn, fmt.Sprintf("cannot be replaced: steps of a service group have been on their way for %s", standStill))
+			return false
+		}
+	}
+	if err := journal.WriteHandoff(s.opt.runtimeDir, h, versionText()); err != nil {
+		s.log(slog.LevelError, err.Error()+"; the next start is as after a crash")
+	}
+	return true
+}
+
+// inherit takes what the process before has left, if it has.
+func (s *service) inherit(now time.Duration) *daemon.Handoff {
+	h, err := journal.TakeHandoff(s.opt.runtimeDir, now)
+	if err != nil {
+		s.log(slog.LevelError, err.Error())
+	}
+	return h
+}
+
+// replace runs the program that is installed now in place of this process. It
+// returns only if that cannot be done.
+func replace() error {
+	path, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("which program this is: %w", err)
+	}
+	// What a package has replaced under us is shown so by /proc.
+	path = strings.TrimSuffix(path, " (deleted)")
+	if err := syscall.Exec(path, os.Args, os.Environ()); err != nil {
+		return fmt.Errorf("start %s in place of this process: %w", path, err)
+	}
+	return nil
+}
