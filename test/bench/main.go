@@ -15,25 +15,36 @@ import (
 	"github.com/backbeat-ha/backbeat/test/lab"
 )
 
-func main() { lab.Main(lab.Options{Binary: true}, run) }
+func main() {
+	// On a host of the lab, this program plays the services that checks ask.
+	if len(os.Args) > 1 && os.Args[1] == "serve" {
+		if err := serve(os.Args[2:]); err != nil {
+			fmt.Fprintln(os.Stderr, "bench serve:", err)
+			os.Exit(1)
+		}
+		return
+	}
+	lab.Main(lab.Options{Binary: true}, run)
+}
 
 func run() int {
 	runs := flag.String("runs", "5,7,7", "runs of each failover at 1 s, 100 ms and 10 ms")
-	only := flag.String("only", "failover,many,memory,addresses,macs,lines", "what to measure")
+	only := flag.String("only", "failover,yields,checks,many,memory,addresses,macs,lines", "what to measure")
+	kinds := flag.String("kinds", "", "of -only checks: the kinds to measure, separated by commas; empty: all")
 	limit := flag.Duration("limit", 30*time.Minute, "give up after this long")
 	flag.Parse()
 	if why := lab.Unavailable(); why != "" {
 		fmt.Fprintln(os.Stderr, "bench:", why)
 		return 1
 	}
-	if err := measure(*runs, *only, *limit); err != nil {
+	if err := measure(*runs, *only, *kinds, *limit); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		return 1
 	}
 	return 0
 }
 
-func measure(runs, only string, limit time.Duration) error {
+func measure(runs, only, kinds string, limit time.Duration) error {
 	counts, err := numbers(runs)
 	if err != nil {
 		return err
@@ -43,6 +54,10 @@ func measure(runs, only string, limit time.Duration) error {
 		switch part {
 		case "failover":
 			err = failovers(counts, end)
+		case "yields":
+			err = yields(counts[0], end)
+		case "checks":
+			err = checkCosts(kinds, end)
 		case "many":
 			err = many(end)
 		case "memory":
@@ -54,7 +69,7 @@ func measure(runs, only string, limit time.Duration) error {
 		case "lines":
 			err = countLines(".")
 		default:
-			err = fmt.Errorf("-only %s: know failover, many, memory, addresses, macs and lines", part)
+			err = fmt.Errorf("-only %s: know failover, yields, checks, many, memory, addresses, macs and lines", part)
 		}
 		if err != nil {
 			return err

@@ -39,11 +39,19 @@ func (h *Host) Keepalived(config string, flags ...string) (*Keepalived, error) {
 	if err := os.MkdirAll(k.dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make a directory for keepalived on %s: %w", h.Name, err)
 	}
-	if err := os.WriteFile(k.file("keepalived.conf"), []byte(config), 0o600); err != nil {
-		return nil, fmt.Errorf("write the configuration of keepalived on %s: %w", h.Name, err)
-	}
-	return k, nil
+	return k, k.Configure(config)
 }
+
+// Configure writes the configuration file. A running one reads it at Reload.
+func (k *Keepalived) Configure(config string) error {
+	if err := os.WriteFile(k.file("keepalived.conf"), []byte(config), 0o600); err != nil {
+		return fmt.Errorf("write the configuration of keepalived on %s: %w", k.host.Name, err)
+	}
+	return nil
+}
+
+// Reload sends SIGHUP.
+func (k *Keepalived) Reload() { k.proc.Signal(syscall.SIGHUP) }
 
 func (k *Keepalived) file(name string) string { return filepath.Join(k.dir, name) }
 
