@@ -32,7 +32,7 @@ func (l *Ladder) lookFirst(now time.Duration, fx []LadderEffect) ([]LadderEffect
 			continue
 		}
 		looking = true
-		if r.job == 0 && now >= r.notBefore {
+		if r.job == 0 && now >= r.lookAt {
 			fx = l.give(now, i, Look, r.spec.Monitor.Timeout, fx)
 		}
 	}
@@ -192,8 +192,8 @@ func (l *Ladder) onDone(now time.Duration, d *Done, fx []LadderEffect) []LadderE
 // at all, and for what was up before.
 func (l *Ladder) firstLook(now time.Duration, r *rung, d *Done, fx []LadderEffect) []LadderEffect {
 	if d.Canceled {
-		if r.notBefore = 0; !r.canceled {
-			r.notBefore = now + retryPause // the hands did not want to
+		if r.lookAt = now; !r.canceled {
+			r.lookAt = now + retryPause // the hands did not want to
 		}
 		return fx
 	}

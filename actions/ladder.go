@@ -2,7 +2,6 @@ package actions
 
 import (
 	"fmt"
-	"slices"
 	"time"
 )
 
@@ -152,8 +151,9 @@ type rung struct {
 	tries     int // failed Starts in a row
 	failures  int // failed monitors in a row
 	restarts  []time.Duration
-	looked    bool // the first Look has been answered
-	seen      bool // something of it has been there since it was down last
+	looked    bool          // the first Look has been answered
+	lookAt    time.Duration // not before it is made again
+	seen      bool          // something of it has been there since it was down last
 	prepared  bool
 	qualified qualification
 	notBefore time.Duration // of the next try
@@ -312,7 +312,7 @@ func (l *Ladder) restart(now time.Duration, i int, fx []LadderEffect) []LadderEf
 func (l *Ladder) manage(on bool) {
 	if on && !l.managed {
 		for i := range l.steps {
-			l.steps[i].looked, l.steps[i].notBefore = false, 0
+			l.steps[i].looked, l.steps[i].lookAt = false, 0
 		}
 	}
 	l.managed = on
@@ -335,62 +335,6 @@ func (l *Ladder) clear(now time.Duration, fx []LadderEffect) []LadderEffect {
 		l.claim.at = now
 	}
 	return fx
-}
-
-// configure takes over a new specification, at once where the steps in place
-// are the same things, else after those that differ have come down.
-func (l *Ladder) configure(s LadderSpec) {
-	l.next = &s
-	l.adopt()
-}
-
-// keep is how many steps from the bottom are the same things in both specifications.
-func (l *Ladder) keep() int {
-	if l.next == nil {
-		return len(l.steps)
-	}
-	n := 0
-	for n < len(l.steps) && n < len(l.next.Steps) {
-		a, b := StepSpec{Name: l.steps[n].spec.Name, Agent: l.steps[n].spec.Agent}, StepSpec{Name: l.next.Steps[n].Name, Agent: l.next.Steps[n].Agent}
-		if !a.Equal(&b) {
-			break
-		}
-		n++
-	}
-	return n
-}
-
-// adopt takes over the waiting specification if nothing stands in its way.
-func (l *Ladder) adopt() {
-	if l.next == nil {
-		return
-	}
-	n := l.keep()
-	for i := n; i < len(l.steps); i++ {
-		if r := &l.steps[i]; r.job != 0 || r.state != Down || !r.looked {
-			return
-		}
-	}
-	if l.claim.job != 0 {
-		return
-	}
-	limited := l.limit < len(l.steps)
-	if l.spec.Safety.Mode != l.next.Safety.Mode && !l.holds() {
-		l.claim.granted = false // what one mode lets pass, another may not
-	}
-	l.spec, l.next = *l.next, nil
-	l.steps = slices.Clone(l.steps[:n])
-	for i := range l.spec.Steps {
-		if i < n {
-			r := &l.steps[i]
-			r.spec, r.due = l.spec.Steps[i], min(r.due, l.now) // it may have got another pace
-			continue
-		}
-		l.steps = append(l.steps, newRung(l.spec.Steps[i]))
-	}
-	if !limited {
-		l.limit = len(l.steps)
-	}
 }
 
 // holder is the step whose job has a number, nil if none has.

@@ -165,6 +165,7 @@ func (l *Ladder) View(now time.Duration) LadderView {
 		u := *l.unfit
 		v.Unfit = &u
 	}
+	v.Steps = make([]StepView, 0, len(l.steps))
 	for i := range l.steps {
 		r := &l.steps[i]
 		s := StepView{Name: r.spec.Name, State: r.state, Since: r.since, LastAt: r.lastAt, Working: r.job != 0, Doing: r.verb, Monitor: r.monitor,

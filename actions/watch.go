@@ -212,6 +212,7 @@ func (l *Ladder) Deadline() time.Duration {
 	for i := range l.steps {
 		if r := &l.steps[i]; r.job == 0 {
 			future(r.notBefore)
+			future(r.lookAt)
 			future(r.due)
 		}
 	}

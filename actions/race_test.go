@@ -1,0 +1,6 @@
+//go:build race
+
+package actions_test
+
+// With the race detector everything takes ten times as long.
+const underRace = true
