@@ -107,29 +107,34 @@ func (s *stage) wires(f *Fault, do func(link, from, to int)) {
 	}
 }
 
-// deaf says who does not hear whom.
-func (s *stage) deaf(f *Fault) string {
-	a, on := s.hosts[f.host].Name, ""
-	if f.nic != "" {
-		on = " on " + f.nic
+// hearing says who hears whom, again or not at all.
+func (s *stage) hearing(f *Fault, again bool) string {
+	who, verb, whom := s.hosts[f.host].Name+" and the others", "do not hear", "each other"
+	switch {
+	case f.oneWay:
+		who, verb, whom = s.hosts[f.other].Name, "does not hear", s.hosts[f.host].Name
+	case f.other >= 0:
+		who = s.hosts[f.host].Name + " and " + s.hosts[f.other].Name
 	}
 	switch {
-	case f.other < 0:
-		return a + " and the others: %s each other" + on
-	case f.oneWay:
-		return s.hosts[f.other].Name + ": %s " + a + on
-	default:
-		return a + " and " + s.hosts[f.other].Name + ": %s each other" + on
+	case again && f.oneWay:
+		verb, whom = "hears", whom+" again"
+	case again:
+		verb, whom = "hear", whom+" again"
 	}
+	if f.nic != "" {
+		whom += " on " + f.nic
+	}
+	return who + " " + verb + " " + whom
 }
 
 func (s *stage) cut(f *Fault) {
-	s.tell(-1, s.deaf(f), "do not hear")
+	s.tell(-1, "%s", s.hearing(f, false))
 	s.wires(f, func(link, from, to int) { s.Cut(link, s.hosts[from], s.hosts[to]) })
 }
 
 func (s *stage) mend(f *Fault) {
-	s.tell(-1, s.deaf(f), "hear")
+	s.tell(-1, "%s", s.hearing(f, true))
 	s.wires(f, func(link, from, to int) { s.Mend(link, s.hosts[from], s.hosts[to]) })
 }
 

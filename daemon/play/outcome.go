@@ -2,7 +2,6 @@ package play
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -52,7 +51,13 @@ func (j *judge) key(list []constellation, absent []bool) string {
 		c := &list[i]
 		rank, _ := slices.BinarySearch(order, c.Priority)
 		well, _ := j.unit.hosts[i].assess(nil)
-		fmt.Fprintf(&b, "%t %d %t %t %t %d;", absent[i], rank, c.Faulted, c.Degraded, c.Priority <= vrrp.DegradedMax, cmp.Compare(c.Priority, well.Priority))
+		flags := 0
+		for bit, is := range [...]bool{absent[i], c.Faulted, c.Degraded, c.Priority <= checks.DegradedMax} {
+			if is {
+				flags |= 1 << bit
+			}
+		}
+		b.Write([]byte{byte(flags), byte(rank), byte(cmp.Compare(c.Priority, well.Priority) + 1)})
 	}
 	return b.String()
 }

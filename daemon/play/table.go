@@ -152,7 +152,14 @@ func (j *judge) row(failing [][]string) (*Row, error) {
 			r.Failing = append(r.Failing, j.unit.hosts[i].cfg.Node+":"+name)
 		}
 		r.Hosts = append(r.Hosts, RowHost{c.Priority, c.Degraded, c.Faulted})
-		fmt.Fprintf(&key, "%d %t %t %d;", c.Priority, c.Degraded, c.Faulted, min(len(c.ill), 1))
+		key.WriteByte(c.Priority)
+		for _, is := range [...]bool{c.Degraded, c.Faulted, len(c.ill) > 0} {
+			if is {
+				key.WriteByte('x')
+			} else {
+				key.WriteByte('-')
+			}
+		}
 	}
 	r.alike = key.String()
 	switch {

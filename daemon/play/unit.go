@@ -2,6 +2,7 @@ package play
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/backbeat-ha/backbeat/checks"
 	"github.com/backbeat-ha/backbeat/daemon"
@@ -21,6 +22,7 @@ type unitHost struct {
 	routers []daemon.RouterConfig // the unit's
 	depends []checks.Dependency   // of all of them: in a sync group they count for each
 	checks  []string              // what they depend on
+	known   map[string]assessed   // by the failing checks
 }
 
 // units joins services that are in one sync group on some host.
@@ -64,7 +66,7 @@ func units(cfgs []*daemon.Config, list []*service) (out []*unit) {
 
 // on makes a host's part of the unit, nil if it has none.
 func (u *unit) on(host int, cfg *daemon.Config) *unitHost {
-	h := &unitHost{host: host, cfg: &daemon.Config{Node: cfg.Node}}
+	h := &unitHost{host: host, known: map[string]assessed{}, cfg: &daemon.Config{Node: cfg.Node}}
 	for _, s := range u.services {
 		for _, m := range s.members {
 			if m.host == host {
@@ -114,8 +116,24 @@ func (u *unit) on(host int, cfg *daemon.Config) *unitHost {
 	return h
 }
 
+// assessed is what some failing checks come to.
+type assessed struct {
+	checks.Assessment
+	ill []*checks.Dependency // those that are bad
+}
+
 // assess computes what a host's checks come to when these fail.
-func (h *unitHost) assess(failing []string) (a checks.Assessment, ill []*checks.Dependency) {
+func (h *unitHost) assess(failing []string) (checks.Assessment, []*checks.Dependency) {
+	key := strings.Join(failing, " ")
+	a, ok := h.known[key]
+	if !ok {
+		a.Assessment, a.ill = h.contribute(failing)
+		h.known[key] = a
+	}
+	return a.Assessment, a.ill
+}
+
+func (h *unitHost) contribute(failing []string) (a checks.Assessment, ill []*checks.Dependency) {
 	var list []checks.Contribution
 	for i := range h.depends {
 		d := &h.depends[i]
