@@ -10,6 +10,18 @@ check "http" "site" {
   timeout  = "1s"
 }
 
+# systemd's own view: it says why when the page does not come.
+check "systemd" "apache" { unit = "apache2.service" }
+
+# The way out: one of two hosts beyond the link must answer a ping.
+check "icmp" "uplink" { targets = ["192.0.2.1", "198.51.100.1"] }
+
+# The resolver that the site uses.
+check "dns" "resolver" {
+  name   = "db.example.net"
+  server = "192.0.2.53"
+}
+
 # What it needs: one of two databases is enough.
 check "tcp" "db1" { address = "192.0.2.21:5432" }
 check "tcp" "db2" { address = "192.0.2.22:5432" }
@@ -36,7 +48,8 @@ virtual_router "web" {
   priority  = { web1 = 150, web2 = 100 }[node.name]
   addresses = ["192.0.2.10/24"]
 
-  depends_on { all = [check.http.site, check.disk.var] }
+  depends_on { all = [check.http.site, check.systemd.apache, check.disk.var] }
+  depends_on { all = [check.icmp.uplink, check.dns.resolver] }
   depends_on { any = [check.tcp.db1, check.tcp.db2] }
   depends_on {
     check  = check.file.drain
