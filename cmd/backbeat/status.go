@@ -22,8 +22,12 @@ func (t *tool) statusVerb() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "status [NAME]",
 		Short: "Show who is Active, since when and why",
-		Long: `Show the virtual routers of this host: who is Active, since when and why; with
-NAME everything about one of them. What needs attention comes first, marked "!".`,
+		Long: `Show the virtual routers and service groups of this host: who is Active, since when
+and why, and which steps are up; with NAME everything about one of them. What needs
+attention comes first, marked "!"; standing orders of operators come next.
+
+With --check one line for a monitoring system (Nagios), and the exit status 0 (OK),
+1 (warning), 2 (critical) or 3 (unknown: the daemon does not answer).`,
 		Args: atMostOne,
 	}
 	path, output := controlFlag(c), outputFlag(c)
@@ -47,7 +51,7 @@ NAME everything about one of them. What needs attention comes first, marked "!".
 		if name == "" {
 			p.all(w)
 		} else {
-			p.one(w)
+			p.named(w, name)
 		}
 		return failed(w.Flush())
 	}
@@ -68,6 +72,7 @@ type statusPrinter struct {
 func (p *statusPrinter) all(w io.Writer) {
 	p.head(w)
 	p.warn(w)
+	p.orders(w)
 	if len(p.st.Routers) == 0 {
 		fmt.Fprintln(w, "no virtual routers")
 		return
@@ -82,6 +87,7 @@ func (p *statusPrinter) all(w io.Writer) {
 		}
 		p.line(w, p.dim("  why: "+p.why(r)), 4)
 	}
+	p.services(w)
 	p.checks(w)
 }
 
@@ -181,13 +187,9 @@ func (p *statusPrinter) warn(w io.Writer) {
 }
 
 func (p *statusPrinter) row(r *daemon.RouterStatus) []cell {
-	state := word(r.State)
-	if r.Yielding {
-		state += ", yielding"
-	}
 	return []cell{
 		{text: clean(r.Name), paint: p.bold},
-		{text: state, paint: func(s string) string { return p.state(r.State, s) }},
+		{text: stateText(r), paint: func(s string) string { return p.routerPaint(r, s) }},
 		{text: span(p.now.Sub(r.Since))},
 		{text: priority(r), right: true},
 		{text: holder(r)},
@@ -197,9 +199,20 @@ func (p *statusPrinter) row(r *daemon.RouterStatus) []cell {
 	}
 }
 
+// routerPaint colours a state: one that an order explains is no trouble.
+func (p *statusPrinter) routerPaint(r *daemon.RouterStatus, text string) string {
+	if r.Standby != "" && r.Fault == "standby" || r.SteppingAside != "" {
+		return p.yellow(text)
+	}
+	return p.state(r.State, text)
+}
+
 // why says why the state is what it is: what keeps the router out of the
 // election, what a Backup hears now, or else the reason of the last transition.
 func (p *statusPrinter) why(r *daemon.RouterStatus) string {
+	if r.SteppingAside != "" {
+		return clean(r.SteppingAside)
+	}
 	if r.Fault != "" {
 		return faultText(r)
 	}
@@ -226,6 +239,8 @@ func hears(r *daemon.RouterStatus) string {
 		after = " in " + rest(*r.ActiveDownIn)
 	}
 	switch eff := r.EffectivePriority; {
+	case a.Priority > 0 && a.Priority < eff && r.MovedAway && a.HeardAgo <= silent*max(a.Interval, r.ActiveAdverInterval):
+		return who + " is Active; moved there by an operator"
 	case a.Priority == vrrp.PriorityStop:
 		return fmt.Sprintf("%s gave up (priority 0); we take over%s unless somebody better does", clean(a.Address), after)
 	case a.HeardAgo > silent*max(a.Interval, r.ActiveAdverInterval):
@@ -272,6 +287,8 @@ func holder(r *daemon.RouterStatus) string {
 	switch a := r.Active; {
 	case a == nil && r.State == "backup":
 		return "nobody heard yet"
+	case a == nil && overheard(r) != "":
+		return overheard(r)
 	case a == nil:
 		return "-"
 	case a.Self:

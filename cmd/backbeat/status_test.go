@@ -104,7 +104,7 @@ func printedIn(width int, st *control.Status, one bool) []byte {
 	p := &statusPrinter{width: width, zone: time.UTC, st: st, now: st.At, tool: "1.2.3"}
 	var b bytes.Buffer
 	if one {
-		p.one(&b)
+		p.named(&b, st.Routers[0].Name)
 	} else {
 		p.all(&b)
 	}

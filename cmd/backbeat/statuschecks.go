@@ -121,6 +121,12 @@ func contributionText(c *daemon.ContributionStatus) string {
 // influences is the end of the priority line: by what it is not the configured one.
 func influences(r *daemon.RouterStatus) string {
 	var by []string
+	switch {
+	case r.MovedHere && r.EffectivePriority > r.Priority:
+		by = append(by, "moved here by an operator")
+	case r.Pinned != "" && r.EffectivePriority == 1:
+		by = append(by, "pinned to another host by an operator")
+	}
 	for i := range r.Contributions {
 		c := &r.Contributions[i]
 		switch {

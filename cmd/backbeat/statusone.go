@@ -21,20 +21,39 @@ const manyAddresses = 24
 // labelWidth is the width of the labels before the blocks.
 const labelWidth = 12
 
+// named prints everything about what has a name: a virtual router and then its
+// group, or a group and then, in short, whom it follows.
+func (p *statusPrinter) named(w io.Writer, name string) {
+	p.warn(w)
+	router := slices.ContainsFunc(p.st.Routers, func(r daemon.RouterStatus) bool { return r.Name == name })
+	if router {
+		p.one(w)
+	}
+	for i := range p.st.Services {
+		s := &p.st.Services[i]
+		if router {
+			fmt.Fprintln(w)
+		}
+		p.group(w, s)
+	}
+	if router {
+		return
+	}
+	for i := range p.st.Routers {
+		r := &p.st.Routers[i]
+		p.block(w, clean(r.Name), []string{fmt.Sprintf("%s for %s: %s", p.routerPaint(r, stateText(r)), span(p.now.Sub(r.Since)), p.why(r))})
+	}
+}
+
 // one prints everything about each router of the answer: the one asked for, or
 // two while it is being replaced.
 func (p *statusPrinter) one(w io.Writer) {
-	p.warn(w)
 	for i := range p.st.Routers {
 		if i > 0 {
 			fmt.Fprintln(w)
 		}
 		r := &p.st.Routers[i]
-		state := word(r.State)
-		if r.Yielding {
-			state += ", yielding"
-		}
-		p.line(w, fmt.Sprintf("%s is %s  %s", p.bold(clean(r.Name)), p.state(r.State, state),
+		p.line(w, fmt.Sprintf("%s is %s  %s", p.bold(clean(r.Name)), p.routerPaint(r, stateText(r)),
 			p.dim(fmt.Sprintf("(%s, VRID %d, %s, node %s)", clean(r.Interface), r.VRID, clean(r.Family), clean(p.st.Node)))), 2)
 		p.election(w, r)
 		p.block(w, "addresses", p.addressLines(r))
@@ -65,9 +84,13 @@ func (p *statusPrinter) election(w io.Writer, r *daemon.RouterStatus) {
 	} else {
 		p.block(w, "why", []string{clean(r.Reason)})
 	}
-	if r.Fault != "" {
+	if r.SteppingAside != "" {
+		p.block(w, "next", []string{p.yellow(clean(r.SteppingAside))})
+	}
+	if r.Fault != "" && r.Fault != "standby" {
 		p.block(w, "fault", []string{p.red(faultText(r))})
 	}
+	p.block(w, "order", p.ordered(r))
 	p.block(w, "priority", []string{priorityLine(r)})
 	p.block(w, "depends on", p.dependLines(r))
 	p.block(w, "active", []string{activeLine(r)})

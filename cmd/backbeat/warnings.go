@@ -32,13 +32,13 @@ func (p *statusPrinter) warnings() []string {
 	}
 	for i := range st.Routers {
 		r := &st.Routers[i]
-		if r.Fault != "" {
+		if r.Fault != "" && r.Fault != "standby" && r.Fault != "service-group" { // the order and the group say it
 			faults = append(faults, faultWarning(r))
 		}
 		if r.KernelError != "" {
 			addresses = append(addresses, fmt.Sprintf("%s: not everything is as wanted: %s", clean(r.Name), clean(r.KernelError)))
 		}
-		addresses = append(addresses, addressWarnings(r)...)
+		addresses = append(addresses, addressWarnings(r, !addressesWait(st, r))...)
 		peers = append(peers, peerWarnings(r)...)
 		hooks = append(hooks, hookWarnings(r)...)
 		others = append(others, intervalWarnings(r)...)
@@ -47,6 +47,7 @@ func (p *statusPrinter) warnings() []string {
 		peers = append(peers, refusedWarnings(st.Links[i].Name, st.Links[i].Refused, nil)...)
 		others = append(others, linkWarnings(&st.Links[i])...)
 	}
+	faults = append(faults, groupWarnings(st)...)
 	faults = append(faults, checkWarnings(st.Checks)...)
 	others = append(others, loopWarnings(st)...)
 	if p.tool != "" && st.Version != "" && st.Version != p.tool {
@@ -87,6 +88,31 @@ func notes(st *control.Status) (out []string) {
 	return out
 }
 
+// groupWarnings are the groups that need somebody, and steps that are not as they
+// should be.
+func groupWarnings(st *control.Status) (out []string) {
+	for i := range st.Services {
+		s := &st.Services[i]
+		name := clean(s.Name)
+		switch {
+		case s.Stuck != "":
+			out = append(out, fmt.Sprintf("%s is stuck: %s", name, clean(s.Stuck)))
+		case s.Unfit != "":
+			out = append(out, fmt.Sprintf("%s cannot be brought up here: %s", name, clean(s.Unfit)))
+		case s.State == "claiming":
+			out = append(out, fmt.Sprintf("%s waits before it touches exclusive data: %s", name, clean(s.ClaimWaits)))
+		case s.Unqualified != "" && s.Aim != "up":
+			out = append(out, fmt.Sprintf("%s could not be brought up here if it had to: %s", name, clean(s.Unqualified)))
+		}
+		for k := range s.Steps {
+			if v := &s.Steps[k]; v.Degraded {
+				out = append(out, fmt.Sprintf("%s: %s is up, but degraded: %s", name, clean(v.Name), clean(v.Detail)))
+			}
+		}
+	}
+	return out
+}
+
 func faultWarning(r *daemon.RouterStatus) string {
 	return fmt.Sprintf("%s cannot take part: %s", clean(r.Name), faultText(r))
 }
@@ -99,10 +125,16 @@ func faultText(r *daemon.RouterStatus) string {
 	return clean(r.Fault)
 }
 
-func addressWarnings(r *daemon.RouterStatus) (out []string) {
+// addressesWait reports whether the addresses of an Active wait for its group.
+func addressesWait(st *control.Status, r *daemon.RouterStatus) bool {
+	s := serviceIn(st, r.ServiceGroup)
+	return s != nil && s.AddressesWhen == "ready" && s.State != "up" && s.State != "limited"
+}
+
+func addressWarnings(r *daemon.RouterStatus, now bool) (out []string) {
 	for _, a := range r.Addresses {
 		switch {
-		case a.Wanted && !a.Present:
+		case a.Wanted && !a.Present && now:
 			out = append(out, fmt.Sprintf("%s: address %s is wanted and not there", clean(r.Name), clean(a.Address)))
 		case a.Present && !a.Wanted && !r.IsOwner && !r.Yielding:
 			out = append(out, fmt.Sprintf("%s: address %s is on this host although it is not Active: somebody else put it there", clean(r.Name), clean(a.Address)))

@@ -1,0 +1,101 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/backbeat-ha/backbeat/daemon"
+	"github.com/backbeat-ha/backbeat/daemon/control"
+)
+
+// page is a state of the world and what it is called.
+type page struct {
+	name string
+	st   *control.Status
+}
+
+func pages() []page {
+	ready := climbingSite()
+	ready.AddressesWhen = "ready"
+	unqualified := site("down", 0)
+	unqualified.Unqualified, unqualified.Text = "drbd.wwwdata: Outdated", "could not be brought up here: drbd.wwwdata: Outdated"
+	unqualified.Steps[0].Unqualified, unqualified.Steps[0].Detail = "Outdated", "Secondary, Outdated"
+	degraded := upSite()
+	degraded.Steps[0].Degraded, degraded.Steps[0].Detail = true, "Primary, UpToDate; peer not connected"
+	return []page{
+		{"all up", webWith(upSite())},
+		{"climbing", webWith(climbingSite())},
+		{"climbing, addresses when ready", webWith(ready, func(r *daemon.RouterStatus) { r.Addresses[0].Present, r.Addresses[1].Present = false, false })},
+		{"unfit", unfitPage()},
+		{"stuck", stuckPage()},
+		{"claiming, fence failed", webWith(claimingSite())},
+		{"standby", standbyPage()},
+		{"pinned", pinnedPage()},
+		{"moved away", movedAwayPage()},
+		{"moved here", webWith(upSite(), func(r *daemon.RouterStatus) { r.MovedHere, r.EffectivePriority = true, 254 })},
+		{"maintenance", maintenancePage()},
+		{"limited", webWith(limitedSite())},
+		{"unqualified", webWith(unqualified, beaten)},
+		{"degraded", webWith(degraded)},
+	}
+}
+
+func TestServiceStatusText(t *testing.T) {
+	var all, named, narrow bytes.Buffer
+	for _, g := range pages() {
+		fmt.Fprintf(&all, "--- %s\n%s\n", g.name, printed(g.st, false))
+		fmt.Fprintf(&narrow, "--- %s\n%s\n", g.name, printedIn(80, g.st, false))
+		p := &statusPrinter{st: g.st, now: g.st.At, zone: noon().Location(), tool: "1.2.3"}
+		fmt.Fprintf(&named, "--- %s\n", g.name)
+		p.named(&named, "site")
+		fmt.Fprintln(&named)
+	}
+	golden(t, "groups.golden", all.Bytes())
+	golden(t, "groups-80.golden", narrow.Bytes())
+	golden(t, "group-site.golden", named.Bytes())
+	golden(t, "status-standby-web.golden", printed(standbyPage(), true))
+}
+
+// Of many steps only those are shown whose group is not simply up or down.
+func TestManySteps(t *testing.T) {
+	st := webWith(upSite())
+	for i := range 9 {
+		s := upSite()
+		s.Name = fmt.Sprintf("g%d", i)
+		st.Services = append(st.Services, s)
+	}
+	st.Services[4] = climbingSite()
+	text := string(printed(st, false))
+	if n := strings.Count(text, "filesystem.www"); n != 2 { // the step, and why
+		t.Errorf("%d times:\n%s", n, text)
+	}
+}
+
+func TestServiceStatusIsHarmless(t *testing.T) {
+	evil := "a\x1b]0;owned\x07\x9b31m\u202e\r\nb\xff"
+	for _, g := range pages() {
+		s := &g.st.Services[0]
+		s.Name, s.Text, s.ClaimWaits, s.Claim, s.Unfit, s.Unqualified, s.Stuck, s.Maintenance, s.StoppedFrom, s.Safety = evil, evil, evil, evil, evil, evil, evil, evil, evil, evil
+		s.Follows = []string{evil, "web"}
+		for i := range s.Steps {
+			k := &s.Steps[i]
+			k.Name, k.Detail, k.Progress, k.Output, k.Unqualified, k.State = evil, evil, evil, evil, evil, evil
+			k.Stuck, k.Doing = true, evil
+		}
+		g.st.Orders = []daemon.Order{{Kind: daemon.OrderKind(evil), Name: evil, By: evil, Reason: evil}}
+		r := &g.st.Routers[0]
+		r.Standby, r.Pinned, r.SteppingAside = evil, evil, evil
+		p := &statusPrinter{st: g.st, now: g.st.At, zone: noon().Location(), tool: "1.2.3"}
+		var b bytes.Buffer
+		p.all(&b)
+		p.named(&b, "web")
+		p.named(&b, evil)
+		for _, line := range strings.Split(b.String(), "\n") {
+			if clean(line) != line {
+				t.Errorf("not harmless: %q", line)
+			}
+		}
+	}
+}
