@@ -131,11 +131,6 @@ func because(what string, r run.Result) string {
 	return fmt.Sprintf("%s: %s", what, r.Err)
 }
 
-// timedOut reports whether a command was ended by the end of its job.
-func timedOut(r run.Result) bool {
-	return r.Started && r.Exit < 0 && strings.HasPrefix(r.Err, "timed out")
-}
-
 // join puts the phrases that are not empty together.
 func join(phrases ...string) string {
 	var all []string

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"runtime/debug"
 	"strings"
 	"sync"
@@ -132,6 +133,23 @@ func (h *Hands) Close(ctx context.Context) {
 		<-ended
 	}
 	h.units.close()
+}
+
+// Release undoes what an agent has left for its step where a group is removed for
+// good: the drop-in of a systemd unit, the control group, what was remembered. The
+// step itself must be down. It is not called when the daemon leaves: the next one
+// will want them, and all of it is gone after a reboot. name is Job.Name.
+func (h *Hands) Release(ctx context.Context, a actions.Agent, name string) error {
+	job := &actions.Job{Name: name}
+	if group, err := cgroup(job); err == nil {
+		group.Remove()
+	}
+	_ = os.Remove(h.memory(job))
+	_ = os.Remove(h.scoreFile(job))
+	if s, ok := a.(actions.Systemd); ok {
+		return h.units.disown(ctx, s.Unit)
+	}
+	return nil
 }
 
 // work makes one job, after the one before on its step has ended, and answers it.

@@ -139,12 +139,9 @@ func (h *Hands) stopUnit(ctx context.Context, name string, tell say) actions.Don
 	result, err := h.unitJob(ctx, name, false, tell)
 	d := h.outcomeOfJob(ctx, name, result, err)
 	if d.State == actions.Down {
-		d.OK, d.Hopeless = true, false
-		if result != "done" && result != "" {
-			d.Detail = join(d.Detail, fmt.Sprintf("although the job to stop it ended with %q", result))
-		}
+		d.OK, d.Hopeless = true, false // whatever the job says
 	} else if ctx.Err() != nil && u.stopTimeout > limit {
-		d.Detail = join(d.Detail, fmt.Sprintf("the unit allows itself %v to stop (TimeoutStopSec), the step %v", u.stopTimeout, limit.Round(time.Second)))
+		d.Detail = join(d.Detail, fmt.Sprintf("the unit allows itself %v to stop (TimeoutStopSec), the step %v", u.stopTimeout, limit.Round(100*time.Millisecond)))
 	}
 	return d
 }

@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 )
@@ -37,7 +38,7 @@ func (h *Hands) unitJobQueued(ctx context.Context, name string, up bool, tell sa
 	case !up && named(err, "org.freedesktop.systemd1.NoSuchUnit"):
 		return "done", nil
 	case err != nil:
-		return "", fmt.Errorf("systemd refuses: %w", err)
+		return "", fmt.Errorf("systemd refuses: %s", strings.TrimSuffix(err.Error(), "."))
 	}
 	timer := time.NewTimer(glance)
 	defer timer.Stop()

@@ -102,8 +102,8 @@ func (u *unit) String() string {
 	if u.runs() && u.mainPID != 0 {
 		s += fmt.Sprintf(", main pid %d", u.mainPID)
 	}
-	if u.active == "failed" || u.sub == "auto-restart" {
-		s += ", " + u.failure()
+	if why := u.failure(); why != "" && (u.active == "failed" || u.sub == "auto-restart") {
+		s += ", " + why
 	}
 	return s
 }
