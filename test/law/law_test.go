@@ -63,6 +63,7 @@ var rules = []rule{
 	{"actions/run", nil, []string{"actions"}, []string{module + "daemon", module + "conf"}, "running a process knows no policy"},
 	{"conf", nil, []string{"vrrp", "actions", "checks", "daemon"},
 		[]string{module + "vrrp/wire", module + "actions/address", module + "daemon/control"}, "reading a file touches nothing"},
+	{"conf/importer", nil, nil, []string{module + "daemon", module + "conf"}, "a translation is text in and text out"},
 	{"daemon/control", nil, []string{"daemon", "vrrp", "actions"}, []string{module + "conf", module + "vrrp/wire", module + "actions/address"},
 		"the socket shows what the loop says"},
 	{"daemon/journal", nil, []string{"daemon"}, []string{module + "conf", module + "vrrp/wire"}, "writing down is not deciding"},
