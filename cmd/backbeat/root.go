@@ -67,9 +67,12 @@ func execute(t *tool, args []string) int {
 	root.SetArgs(args)
 	cmd, err := root.ExecuteC()
 	var f failure
+	var code exitCode
 	switch {
 	case err == nil:
 		return exitDone
+	case errors.As(err, &code):
+		return int(code)
 	case errors.As(err, &f):
 		if f.err != nil {
 			fmt.Fprintf(t.err, "backbeat: %s\n", cleanLines(f.Error()))
@@ -117,7 +120,7 @@ Exit status: 0 done, 1 failed, 2 wrong use of the command line.`,
 			return failed(c.Help())
 		},
 	})
-	root.AddCommand(t.runVerb(), t.checkVerb(), t.statusVerb(), t.historyVerb(), t.reloadVerb(), t.simulateVerb(), t.versionVerb())
+	root.AddCommand(t.runVerb(), t.checkVerb(), t.statusVerb(), t.historyVerb(), t.reloadVerb(), t.simulateVerb(), t.importVerb(), t.versionVerb())
 	root.AddCommand(t.orderVerbs()...)
 	root.AddCommand(t.moveVerbs()...)
 	root.AddCommand(t.clearVerb(), t.groupVerb(), t.maintenanceVerb(), t.fenceVerb())

@@ -31,6 +31,7 @@ With --check one line for a monitoring system (Nagios), and the exit status 0 (O
 		Args: atMostOne,
 	}
 	path, output := controlFlag(c), outputFlag(c)
+	check := c.Flags().Bool("check", false, "one line and an exit status for a monitoring system")
 	c.ValidArgsFunction = completeNames(path, routersAndGroups, false)
 	c.RunE = func(c *cobra.Command, args []string) error {
 		ctx, cancel := context.WithTimeout(c.Context(), clientPatience)
@@ -38,6 +39,9 @@ With --check one line for a monitoring system (Nagios), and the exit status 0 (O
 		name := ""
 		if len(args) == 1 {
 			name = args[0]
+		}
+		if *check {
+			return t.checkLine(ctx, *path, name)
 		}
 		st, err := control.Dial(*path).Status(ctx, name)
 		if err != nil {

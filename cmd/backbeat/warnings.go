@@ -94,15 +94,8 @@ func groupWarnings(st *control.Status) (out []string) {
 	for i := range st.Services {
 		s := &st.Services[i]
 		name := clean(s.Name)
-		switch {
-		case s.Stuck != "":
-			out = append(out, fmt.Sprintf("%s is stuck: %s", name, clean(s.Stuck)))
-		case s.Unfit != "":
-			out = append(out, fmt.Sprintf("%s cannot be brought up here: %s", name, clean(s.Unfit)))
-		case s.State == "claiming":
-			out = append(out, fmt.Sprintf("%s waits before it touches exclusive data: %s", name, clean(s.ClaimWaits)))
-		case s.Unqualified != "" && s.Aim != "up":
-			out = append(out, fmt.Sprintf("%s could not be brought up here if it had to: %s", name, clean(s.Unqualified)))
+		if w := groupWarning(s); w != "" {
+			out = append(out, w)
 		}
 		for k := range s.Steps {
 			if v := &s.Steps[k]; v.Degraded {
@@ -111,6 +104,22 @@ func groupWarnings(st *control.Status) (out []string) {
 		}
 	}
 	return out
+}
+
+// groupWarning is what somebody must know about a group, empty if nothing.
+func groupWarning(s *daemon.ServiceStatus) string {
+	name := clean(s.Name)
+	switch {
+	case s.Stuck != "":
+		return fmt.Sprintf("%s is stuck: %s", name, clean(s.Stuck))
+	case s.Unfit != "":
+		return fmt.Sprintf("%s cannot be brought up here: %s", name, clean(s.Unfit))
+	case s.State == "claiming":
+		return fmt.Sprintf("%s waits before it touches exclusive data: %s", name, clean(s.ClaimWaits))
+	case s.Unqualified != "" && s.Aim != "up":
+		return fmt.Sprintf("%s could not be brought up here if it had to: %s", name, clean(s.Unqualified))
+	}
+	return ""
 }
 
 func faultWarning(r *daemon.RouterStatus) string {
@@ -135,7 +144,7 @@ func addressWarnings(r *daemon.RouterStatus, now bool) (out []string) {
 	for _, a := range r.Addresses {
 		switch {
 		case a.Wanted && !a.Present && now:
-			out = append(out, fmt.Sprintf("%s: address %s is wanted and not there", clean(r.Name), clean(a.Address)))
+			out = append(out, missingAddress(r, &a))
 		case a.Present && !a.Wanted && !r.IsOwner && !r.Yielding:
 			out = append(out, fmt.Sprintf("%s: address %s is on this host although it is not Active: somebody else put it there", clean(r.Name), clean(a.Address)))
 		}
@@ -144,6 +153,10 @@ func addressWarnings(r *daemon.RouterStatus, now bool) (out []string) {
 		}
 	}
 	return out
+}
+
+func missingAddress(r *daemon.RouterStatus, a *daemon.AddressStatus) string {
+	return fmt.Sprintf("%s: address %s is wanted and not there", clean(r.Name), clean(a.Address))
 }
 
 func hookWarnings(r *daemon.RouterStatus) (out []string) {
