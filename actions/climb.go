@@ -112,7 +112,7 @@ func (l *Ladder) down(now time.Duration, i int, fx []LadderEffect) []LadderEffec
 	switch {
 	case r.stuck:
 		r.checking = true
-		return l.give(now, i, Look, r.spec.Monitor.Timeout, fx)
+		return l.lastResort(r, l.give(now, i, Look, r.spec.Monitor.Timeout, fx))
 	case r.stopping >= stopTries:
 		r.forced = true
 		return l.give(now, i, ForceStop, r.spec.StopTimeout, fx)
@@ -252,6 +252,9 @@ func (l *Ladder) started(now time.Duration, r *rung, d *Done, fx []LadderEffect)
 		r.tend(now)
 	}
 	r.detail = d.Detail
+	if d.Canceled && !r.canceled {
+		r.notBefore = now + retryPause // the hands did not want to
+	}
 	if d.Canceled || r.canceled || i >= l.want() {
 		return append(fx, LadderEffect{Kind: StepMoved, Step: i, To: r.state, Took: d.Took, Text: "start interrupted"})
 	}
@@ -295,8 +298,8 @@ func (l *Ladder) checked(now time.Duration, r *rung, d *Done, fx []LadderEffect)
 			text, how = fmt.Sprintf("is down, although its stop failed: %s", r.stopWhy), Warn
 		}
 		r.set(now, Down)
+		l.rebooted = l.rebooted && !r.stuck
 		r.stopping, r.forced, r.stuck, r.seen, r.stopWhy, r.degraded, r.detail = 0, false, false, false, "", false, d.Detail
-		l.rebooted = false
 		r.tend(now)
 		return append(fx, LadderEffect{Kind: StepMoved, Step: i, To: Down, Took: now - r.descends, How: how, Text: text})
 	case r.stuck && d.OK && d.State == Up && i < l.want():
@@ -327,13 +330,19 @@ func (l *Ladder) jam(now time.Duration, r *rung, d *Done, fx []LadderEffect) []L
 	r.detail = r.whyNotDown(d)
 	fx = append(fx, LadderEffect{Kind: Note, Step: i, How: Alarm,
 		Text: fmt.Sprintf("%s is stuck: it cannot be brought down, and nothing below it is touched: %s", r.spec.Name, r.detail)})
-	if l.spec.OnStuck == StuckReboot && !l.rebooted && r.seen { // what was never up is no reason: it might reboot at each boot
-		l.lastJob++
-		l.rebooted, l.reboot = true, l.lastJob
-		fx = append(fx, LadderEffect{Kind: DoJob, Step: -1, Job: Job{Group: l.id, Job: l.lastJob, Step: -1, Verb: Reboot,
-			Name: l.spec.Name, Node: l.node, Timeout: 10 * time.Second}})
+	return l.lastResort(r, fx)
+}
+
+// lastResort reboots the host for a stuck step, once, if that is configured. What
+// was never up is no reason: it might reboot at each boot.
+func (l *Ladder) lastResort(r *rung, fx []LadderEffect) []LadderEffect {
+	if l.spec.OnStuck != StuckReboot || l.rebooted || !r.seen || !l.managed {
+		return fx
 	}
-	return fx
+	l.lastJob++
+	l.rebooted, l.reboot = true, l.lastJob
+	return append(fx, LadderEffect{Kind: DoJob, Step: -1, Job: Job{Group: l.id, Job: l.lastJob, Step: -1, Verb: Reboot,
+		Name: l.spec.Name, Node: l.node, Timeout: 10 * time.Second}})
 }
 
 // whyNotDown joins what the stop said with what was found after it.

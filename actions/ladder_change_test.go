@@ -83,6 +83,23 @@ func TestLadderManageDuringStop(t *testing.T) {
 		b up       => -
 		is ready
 	`)
+	// A way down that maintenance has ended begins anew when it comes again.
+	g = raised(t, group(step("a"), step("b")))
+	g.play(`
+		aim down   => stop b
+		b fail     => look b
+		b up       => b:neither
+		manage off => -
+		aim up     => -
+		manage on  => look a, look b
+		a up       => -
+		b up       => b:up
+		is ready
+		aim down   => stop b
+		b fail     => look b
+		b up       => b:neither
+		wait       => stop b
+	`)
 	g = jammed(t, group(step("a"), step("b")))
 	g.play(`
 		manage off => -

@@ -160,6 +160,22 @@ func TestLadderClaimAgain(t *testing.T) {
 		a down        => a:down, start a
 		a ok          => a:up, fence
 	`)
+	// A word that was given for the time before is none for this one, also while the
+	// fence that it has ended is not back yet.
+	g = rested(t, fenced(data()))
+	g.play(`
+		aim up silent   => start a
+		a ok            => a:up, fence
+		confirm         => cancel group, start b
+		aim down        => cancel b
+		b canceled down => b:down, stop a
+		aim up silent   => -
+		is !claimed
+		fence canceled  => -
+		a ok            => look a
+		a down          => a:down, start a
+		a ok            => a:up, fence
+	`)
 	// A start under way is data in hand.
 	g = rested(t, unsafe(data()))
 	g.play(`

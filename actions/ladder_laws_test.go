@@ -154,7 +154,7 @@ func (w *laws) given(e *actions.LadderEffect, v *actions.LadderView) error {
 		}
 	}
 	w.flight = append(w.flight, inFlight{job: *j})
-	if j.Verb != actions.Look && j.Verb != actions.Qualify && !w.managed && j.Verb != actions.Reboot {
+	if j.Verb != actions.Look && j.Verb != actions.Qualify && !w.managed {
 		return fmt.Errorf("law: %v while not managed", j.Verb)
 	}
 	if j.Step < 0 {

@@ -125,6 +125,27 @@ func TestLadderMonitorInTheWay(t *testing.T) {
 	`)
 }
 
+// Hands that refuse (they are closing) are not asked again at once.
+func TestLadderHandsRefuse(t *testing.T) {
+	g := raised(t, group(step("a", monitored(1, 1))))
+	g.play(`
+		wait       => monitor a
+		a canceled => -
+		is next=10s
+		aim down   => stop a
+		a canceled => look a
+		a canceled => a:neither
+		is next=1s
+	`)
+	g = rested(t, group(step("a")))
+	g.play(`
+		aim up          => start a
+		a canceled down => a:down
+		is next=1s
+		wait            => start a
+	`)
+}
+
 // A start above a step that breaks has nothing to stand on.
 func TestLadderBreaksDuringClimb(t *testing.T) {
 	g := rested(t, group(step("a", monitored(1, 1)), step("b")))

@@ -82,6 +82,26 @@ func TestLadderStuckReboot(t *testing.T) {
 		wait => look b
 		b down => b:down, stop a
 	`)
+	// Not during maintenance; after it, if nobody has helped.
+	g = raised(t, spec)
+	g.play(`
+		aim down => stop b
+		b fail   => look b
+		b up     => b:neither
+		wait     => stop b
+		b fail   => look b
+		b up     => b:neither, force-stop b
+		manage off => -
+		b fail   => look b
+		b up     => alarm
+		+1m      => -
+		manage on => look a, look b
+		a up     => -
+		b up     => -
+		wait     => look b, reboot
+		b up     => -
+		wait     => look b
+	`)
 	// What was never seen up, nor started by us, is no reason: it might reboot at each boot.
 	g = newRig(t, spec)
 	g.play(`

@@ -46,8 +46,9 @@ type world struct {
 	given  int // jobs that move something
 
 	up, managed, kind bool
-	peerHas           bool // the other host has exclusive data
-	byHand            bool // somebody may have moved it there by hand, in maintenance
+	peerHas           bool         // the other host has exclusive data
+	byHand            bool         // somebody may have moved it there by hand, in maintenance
+	refused           *actions.Job // just now, by hands that did not want to
 	fx                []actions.LadderEffect
 	log               *strings.Builder // nil: not wanted
 }
@@ -190,6 +191,9 @@ func (w *world) idempotent() error {
 // take accepts a job, if it may be done as things are in truth.
 func (w *world) take(j *actions.Job) error {
 	w.flight = append(w.flight, flying{job: *j})
+	if r := w.refused; r != nil && r.Step == j.Step && r.Verb == j.Verb {
+		return fmt.Errorf("law: a %v that was refused is given out again at once", j.Verb)
+	}
 	if !moving(j.Verb) {
 		return nil
 	}
@@ -215,6 +219,12 @@ func (w *world) answer(k int) error {
 	f := w.flight[k]
 	w.flight = slices.Delete(w.flight, k, k+1)
 	d := actions.Done{Detail: "so"}
+	if !w.kind && !f.canceled && w.n(40) == 0 {
+		w.refused = &f.job
+		err := w.step(actions.Done{Group: 1, Job: f.job.Job, Canceled: true})
+		w.refused = nil
+		return err
+	}
 	switch {
 	case f.job.Verb == actions.Fence:
 		w.fence(&d, f.canceled)

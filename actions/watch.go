@@ -86,6 +86,9 @@ func (l *Ladder) judgeFitness(r *rung, d *Done, fx []LadderEffect) []LadderEffec
 
 // monitored: a look at a step that was up.
 func (l *Ladder) monitored(now time.Duration, r *rung, d *Done, fx []LadderEffect) []LadderEffect {
+	if d.Canceled && !r.canceled {
+		r.due = now + r.spec.Monitor.Interval // the hands did not want to
+	}
 	if d.Canceled || r.state != Up {
 		return fx
 	}
