@@ -196,6 +196,10 @@ type Wanted struct {
 	// Own says the addresses are the interface's own (address owner): those
 	// that are there already are left alone and never removed.
 	Own bool
+	// Lifetime is how long the kernel keeps the addresses after the last Renew: whole
+	// seconds, at least 2; 0: for ever. A process that is dead, frozen or starved
+	// then holds none of them for long. Own addresses have none.
+	Lifetime time.Duration
 	// Final says the router goes away: after this wish it is forgotten, and its
 	// macvlan is removed.
 	Final bool

@@ -42,6 +42,7 @@ func (c *crowd) Log(daemon.Line)               {}
 func (c *crowd) Transition(daemon.Transition)  {}
 func (c *crowd) Announce(actions.Announcement) {}
 func (c *crowd) Cancel(actions.RouterID)       {}
+func (c *crowd) Renew([]actions.RouterID)      {}
 func (c *crowd) Want(w actions.Wanted)         { c.wants = append(c.wants, w) }
 
 const crowdLinks = 16

@@ -80,7 +80,10 @@ type RouterConfig struct {
 	MACName      string
 	RouterAdvert actions.RouterAdvertSpec
 	// Group is the name of the sync group, or empty.
-	Group    string
+	Group string
+	// Mortal: the addresses have a lifetime in the kernel, which the loop renews: of a
+	// process that is dead or frozen they go by themselves.
+	Mortal   bool
 	Announce actions.AnnounceSpec
 	Hooks    []actions.HookSpec
 	// Depends are the checks that its priority depends on. In a sync group those of
@@ -91,7 +94,7 @@ type RouterConfig struct {
 // Equal reports whether two configurations of a router are the same in every respect.
 func (c *RouterConfig) Equal(o *RouterConfig) bool {
 	return c.Name == o.Name && c.Interface == o.Interface && c.Owner == o.Owner && c.Announce == o.Announce &&
-		c.Source == o.Source && c.Accept == o.Accept && c.VirtualMAC == o.VirtualMAC && c.MACName == o.MACName && c.Group == o.Group &&
+		c.Source == o.Source && c.Accept == o.Accept && c.VirtualMAC == o.VirtualMAC && c.MACName == o.MACName && c.Group == o.Group && c.Mortal == o.Mortal &&
 		advertEqual(&c.RouterAdvert, &o.RouterAdvert) && slices.Equal(c.Routes, o.Routes) && slices.Equal(c.Rules, o.Rules) &&
 		specEqual(&c.Spec, &o.Spec) && slices.Equal(c.Addresses, o.Addresses) &&
 		slices.EqualFunc(c.Hooks, o.Hooks, hookEqual) && slices.EqualFunc(c.Depends, o.Depends, dependEqual)

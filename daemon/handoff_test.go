@@ -169,3 +169,29 @@ func TestHandOverTooLate(t *testing.T) {
 		t.Errorf("%s", st)
 	}
 }
+
+// Mortal addresses: as long as the router speaks the kernel is told so, four times
+// a second, and not while it listens after a stall.
+func TestSignsOfLife(t *testing.T) {
+	g := newRig(t, web(func(c *daemon.RouterConfig) { c.Mortal = true }))
+	g.active()
+	if w := g.wants[len(g.wants)-1]; w.Lifetime != 3*s {
+		t.Errorf("lifetime %v, Active_Down_Interval is 3.609 s", w.Lifetime)
+	}
+	g.renewed = nil
+	g.wait(2 * s)
+	if n := len(g.renewed); n != 8 {
+		t.Errorf("%d signs of life in 2 s", n)
+	}
+	g.now += 5 * s // the process stood still
+	g.renewed = nil
+	g.turn()
+	g.wait(900 * ms)
+	if n := len(g.renewed); n != 0 {
+		t.Errorf("%d signs of life while it listens", n)
+	}
+	g.wait(s)
+	if len(g.renewed) == 0 {
+		t.Error("none afterwards")
+	}
+}

@@ -112,6 +112,7 @@ type Loop struct {
 	lateness time.Duration
 	unread   int
 	retryAt  time.Duration
+	renewAt  time.Duration // signs of life are due
 	groupAt  time.Duration // a group's hold-off ends
 
 	stopping bool
@@ -133,7 +134,7 @@ func New(cfg *Config, ports Ports) *Loop {
 		// A thousand answers can come while one turn runs; senders beyond that wait.
 		inbox: make(chan Input, 1024), done: make(chan struct{}),
 		byID: map[actions.RouterID]*router{}, claims: map[claim]int{}, byCheck: map[checks.ID]*check{}, byGroup: map[actions.GroupID]*service{}, orderAt: vrrp.Never, links: map[string]*link{}, byIndex: map[int]*link{},
-		groups: map[string]*group{}, armed: vrrp.Never, retryAt: vrrp.Never, groupAt: vrrp.Never, stopAt: vrrp.Never, since: ports.Clock.Wall()}
+		groups: map[string]*group{}, armed: vrrp.Never, retryAt: vrrp.Never, groupAt: vrrp.Never, renewAt: vrrp.Never, stopAt: vrrp.Never, since: ports.Clock.Wall()}
 	l.onPacket = l.packet
 	l.orders.list = append(l.orders.list, ports.Ordered...)
 	l.inherit = newInherit(ports.Handoff)
@@ -191,6 +192,9 @@ func (l *Loop) Turn() (next time.Duration, finished bool) {
 	l.ports.Wire.Flush()
 	l.runChecks(now)
 	l.runServices(now)
+	if now >= l.renewAt {
+		l.renew(now)
+	}
 	if now >= l.orderAt {
 		l.expireOrders(now)
 	}
@@ -215,7 +219,7 @@ func (l *Loop) Turn() (next time.Duration, finished bool) {
 		}
 		return vrrp.Never, true
 	}
-	l.armed = min(l.due.next(), l.checkDue.next(), l.serviceDue.next(), l.orderAt, l.retryAt, l.groupAt, l.stopAt)
+	l.armed = min(l.due.next(), l.checkDue.next(), l.serviceDue.next(), l.orderAt, l.renewAt, l.retryAt, l.groupAt, l.stopAt)
 	if more || l.unread > 0 {
 		return now, false
 	}

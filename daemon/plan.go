@@ -271,6 +271,7 @@ func differences(o, n *RouterConfig) (d []string) {
 		}
 	}
 	mark(o.Spec.Secret != n.Spec.Secret, "auth_pass")
+	mark(o.Mortal != n.Mortal, "address_lifetime")
 	d = append(d, addressDifferences(o, n)...)
 	if len(d) == 0 && !slices.Equal(o.Addresses, n.Addresses) {
 		d = append(d, "order or options of the addresses")

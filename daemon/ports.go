@@ -52,6 +52,9 @@ type Addresses interface {
 	// Applied answers, with the same term, when the kernel is so; addresses
 	// that somebody else removes are put back, and Restored tells.
 	Want(w actions.Wanted)
+	// Renew says that routers are alive: their addresses live on for another
+	// Wanted.Lifetime. The slice is the callee's.
+	Renew(routers []actions.RouterID)
 }
 
 // Announcer tells the neighbours where the addresses are.

@@ -106,7 +106,7 @@ func (l *Loop) adjust(now time.Duration, r *router, cfg *RouterConfig) {
 // the kernel and of the neighbours while it is Active.
 func sameHolding(a, b *RouterConfig) bool {
 	return slices.Equal(a.Addresses, b.Addresses) && slices.Equal(a.Routes, b.Routes) && slices.Equal(a.Rules, b.Rules) &&
-		a.Accept == b.Accept && a.Owner == b.Owner && a.Announce == b.Announce && advertEqual(&a.RouterAdvert, &b.RouterAdvert)
+		a.Accept == b.Accept && a.Mortal == b.Mortal && a.Owner == b.Owner && a.Announce == b.Announce && advertEqual(&a.RouterAdvert, &b.RouterAdvert)
 }
 
 // remove makes a router step aside and go.

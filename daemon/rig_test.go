@@ -47,6 +47,7 @@ type rig struct {
 	paths     []vrrp.Path // of sent
 	messages  [][]byte
 	wants     []actions.Wanted
+	renewed   []int // how many routers each Renew was for
 	jobs      []actions.HookJob
 	probes    []checks.Job
 	announced []actions.Announcement
@@ -350,6 +351,7 @@ func (g *rig) Want(w actions.Wanted) {
 	}
 	g.call("want %d.%d %v%s", w.Router, w.Term, prefixes, final)
 }
+func (g *rig) Renew(routers []actions.RouterID) { g.renewed = append(g.renewed, len(routers)) }
 func (g *rig) Announce(a actions.Announcement) {
 	var list []netip.Addr
 	for _, to := range a.Targets {

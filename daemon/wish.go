@@ -25,10 +25,45 @@ func (l *Loop) want(r *router, active bool) {
 			Parent: k.index, ParentName: k.name, IPv6: r.cfg.wantsIPv6()}
 	}
 	if active {
+		w.Lifetime = l.lifetime(r)
 		w.Addresses, w.Routes, w.Rules = l.places(r), l.routes(r), r.cfg.Rules
 		w.Refuse = !r.cfg.Accept && !r.cfg.Owner
 	}
 	l.ports.Addresses.Want(w)
+}
+
+// renewEvery is how often the loop says that routers are alive: the kernel counts
+// lifetimes in seconds, and none is shorter than two.
+const renewEvery = 250 * time.Millisecond
+
+// lifetime is how long the addresses of a router outlive its last sign of life: in
+// whole seconds, Active_Down_Interval at most where that has two, so that they
+// are gone at about the moment a peer takes over.
+func (l *Loop) lifetime(r *router) time.Duration {
+	if !r.cfg.Mortal || r.cfg.Owner {
+		return 0
+	}
+	l.renewAt = min(l.renewAt, l.ports.Clock.Now()+renewEvery)
+	return max(r.fsm.DownInterval().Truncate(time.Second), 2*time.Second)
+}
+
+// renew says which routers are alive: those that hold their addresses and speak. One
+// that listens after a stall may have been replaced, so its own are left to end.
+func (l *Loop) renew(now time.Duration) {
+	l.renewAt = vrrp.Never
+	var alive []actions.RouterID
+	for _, r := range l.routers {
+		if !r.cfg.Mortal || !r.held || r.cfg.Owner {
+			continue
+		}
+		l.renewAt = now + renewEvery
+		if r.fsm.Speaks() {
+			alive = append(alive, r.id)
+		}
+	}
+	if len(alive) > 0 {
+		l.ports.Addresses.Renew(alive)
+	}
 }
 
 // wantsIPv6 reports whether IPv6 addresses go on the router's own interface.

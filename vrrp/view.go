@@ -85,6 +85,10 @@ func (r *Router) Parting() bool {
 	return r.yielding && (!r.asking || r.leaving.Cause == CauseMoved)
 }
 
+// Speaks reports whether the router is Active and says so: it does not listen
+// after a stall.
+func (r *Router) Speaks() bool { return r.state == Active && r.timers[timerListen] == Never }
+
 // Why returns the reason of the last transition.
 func (r *Router) Why() Reason { return r.reason }
 

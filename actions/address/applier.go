@@ -45,6 +45,9 @@ type applier struct {
 	// which has been said; the next try is at nextRaise.
 	walled, breached bool
 	nextRaise        time.Time
+	// mortal is how many addresses have a lifetime.
+	mortal      int
+	nextRenewal time.Time
 	// nextLook is when the tables are compared next.
 	nextLook time.Time
 }

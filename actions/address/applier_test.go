@@ -64,6 +64,13 @@ func (p *pretended) addOne(it *item) error {
 	return nil
 }
 
+func (p *pretended) renew(list []item) []error {
+	for i := range list {
+		p.note("renew %d %s for %d", list[i].at.link, list[i].what.address.Prefix, list[i].life)
+	}
+	return make([]error, len(list))
+}
+
 func (p *pretended) remove(list []item) []error {
 	errs := make([]error, len(list))
 	for i := range list {

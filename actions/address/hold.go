@@ -36,7 +36,10 @@ func (a *applier) addSome(o *order) {
 		}
 		h.router = o.Router
 		if h.present && sameThing(h, it) {
-			h.what = it.what
+			if h.what = it.what; h.life != 0 && it.life == 0 && !h.foreign {
+				_ = a.kernel.renew([]item{*it}) // it lives for ever again; if not, its end is noticed
+			}
+			h.life = it.life
 			continue
 		}
 		if h.present && !h.foreign { // same place, but something about it has changed

@@ -58,6 +58,8 @@ type Keeper struct {
 	held        map[place]bool
 	heldOn      map[int]int
 	heldRouting [2]int
+	// beats are when the routers were alive.
+	beats map[actions.RouterID]time.Time
 	// macvlans are those the applier answers for, by index.
 	macvlans map[int]bool
 	// bulk: many addresses are being added or removed by ourselves.
@@ -122,6 +124,7 @@ func New(o Options) *Keeper {
 		held:        make(map[place]bool),
 		heldOn:      make(map[int]int),
 		macvlans:    make(map[int]bool),
+		beats:       make(map[actions.RouterID]time.Time),
 	}
 }
 

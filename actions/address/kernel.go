@@ -34,6 +34,8 @@ type kernel interface {
 	// add adds things that must not be there (else unix.EEXIST), in order; the
 	// errors are in the same order.
 	add(list []item) []error
+	// renew gives addresses that are there the lifetimes of the items.
+	renew(list []item) []error
 	// remove removes things, in order.
 	remove(list []item) []error
 	// rival describes the route that is where one is wanted, and whether it
@@ -159,6 +161,8 @@ type thing struct {
 type item struct {
 	at   place
 	what thing
+	// life is the lifetime of an address in seconds, 0 for ever.
+	life uint32
 }
 
 // name is what people call it.
@@ -229,7 +233,7 @@ func (r *rtnl) add(list []item) []error {
 		case aRule:
 			requests[i] = ruleRequest(unix.RTM_NEWRULE, unix.NLM_F_CREATE|unix.NLM_F_EXCL, it.at.rule)
 		default:
-			requests[i] = newAddress(it)
+			requests[i] = newAddress(it, unix.NLM_F_CREATE|unix.NLM_F_EXCL)
 		}
 	}
 	return r.exchange(requests)

@@ -3,6 +3,7 @@ package address
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/backbeat-ha/backbeat/actions"
 )
@@ -38,6 +39,8 @@ type order struct {
 	orphans []item
 	// silence is why what had to be silenced may not be.
 	silence string
+	// renewAt is when the lifetimes of its addresses are renewed next.
+	renewAt time.Time
 	// answered: Applied has been posted. restored is told instead of it, or
 	// besides it, if the order repeats another one on a new macvlan.
 	answered bool
@@ -56,6 +59,7 @@ func (a *applier) accept(w wish) *order {
 	o := &order{wish: w}
 	before := a.routers[w.Router]
 	a.routers[w.Router] = o
+	a.count(before, o)
 	if before != nil {
 		o.leaving, o.restored = before.leaving, before.restored
 		// What was left for its link to take along is looked at again: the link
@@ -122,6 +126,9 @@ func (a *applier) planAddress(o *order, p *actions.Place) {
 		}
 		it.at.link, it.what.linkName = index, o.virtual.found.Name
 		it.what.metric = macvlanMetric(p.Address)
+	}
+	if life := a.lifetime(o); life > 0 {
+		it.life = seconds(life)
 	}
 	if it.at.link == 0 {
 		o.errs.add("adding", it.name(), missing(p.LinkName))

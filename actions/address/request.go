@@ -24,9 +24,10 @@ func familyOf(six bool) uint8 {
 	return unix.AF_INET
 }
 
-// newAddress adds an address that must not be there.
-func newAddress(it *item) *nl.NetlinkRequest {
-	req := addressRequest(unix.RTM_NEWADDR, unix.NLM_F_CREATE|unix.NLM_F_EXCL, it)
+// newAddress adds an address that must not be there (NLM_F_CREATE|NLM_F_EXCL), or
+// gives one that is there another lifetime (NLM_F_REPLACE).
+func newAddress(it *item, flag int) *nl.NetlinkRequest {
+	req := addressRequest(unix.RTM_NEWADDR, flag, it)
 	a := &it.what.address
 	p := a.Prefix
 	req.AddData(nl.NewRtAttr(ifaProto, []byte{mark}))
@@ -37,10 +38,12 @@ func newAddress(it *item) *nl.NetlinkRequest {
 	if p.Addr().Is6() {
 		flags |= unix.IFA_F_NODAD
 		if !it.what.own {
-			life := nl.IfaCacheInfo{IfaCacheinfo: unix.IfaCacheinfo{Valid: lifetimeForever, Prefered: 0}}
-			req.AddData(nl.NewRtAttr(unix.IFA_CACHEINFO, life.Serialize()))
+			req.AddData(cacheInfo(it.life, 0))
 		}
 	} else {
+		if it.life != 0 {
+			req.AddData(cacheInfo(it.life, it.life))
+		}
 		if a.Label != "" {
 			req.AddData(nl.NewRtAttr(unix.IFA_LABEL, nl.ZeroTerminated(a.Label)))
 		}
@@ -55,6 +58,25 @@ func newAddress(it *item) *nl.NetlinkRequest {
 		req.AddData(nl.NewRtAttr(ifaRTPriority, nl.Uint32Attr(it.what.metric)))
 	}
 	return req
+}
+
+// cacheInfo are the lifetimes of an address in seconds; valid 0 means for ever.
+// An IPv6 address with preferred 0 is deprecated: it is never chosen as a source.
+func cacheInfo(valid, preferred uint32) *nl.RtAttr {
+	if valid == 0 {
+		valid = lifetimeForever
+	}
+	life := nl.IfaCacheInfo{IfaCacheinfo: unix.IfaCacheinfo{Valid: valid, Prefered: preferred}}
+	return nl.NewRtAttr(unix.IFA_CACHEINFO, life.Serialize())
+}
+
+// makeRequests makes one request for each address.
+func makeRequests(list []item, flag int) []*nl.NetlinkRequest {
+	requests := make([]*nl.NetlinkRequest, len(list))
+	for i := range list {
+		requests[i] = newAddress(&list[i], flag)
+	}
+	return requests
 }
 
 func addressRequest(kind, flags int, it *item) *nl.NetlinkRequest {

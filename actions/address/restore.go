@@ -73,6 +73,11 @@ func (a *applier) lost(l loss) {
 	if _, waits := a.waiting[l.place]; waits {
 		return
 	}
+	if a.silent(h) {
+		h.present = false
+		a.waiting[l.place] = pause{loss{l.place, expired, l.at}, a.now().Add(expiredPause)}
+		return
+	}
 	if wait := h.backoff.delay(l.at); wait > 0 {
 		h.present = false
 		a.waiting[l.place] = pause{l, l.at.Add(wait)}
@@ -86,7 +91,7 @@ func (a *applier) lost(l loss) {
 func (a *applier) revive(links map[int]bool) {
 	var list []*holding
 	for at, h := range a.holdings {
-		if _, waits := a.waiting[at]; waits || h.present || at.kind == aRule {
+		if _, waits := a.waiting[at]; waits || h.present || at.kind == aRule || a.silent(h) {
 			continue
 		}
 		if link := h.link(); links[link] || link == 0 {
@@ -101,16 +106,23 @@ func (a *applier) revive(links map[int]bool) {
 
 // restoreDue puts back what has waited long enough, addresses first.
 func (a *applier) restoreDue() {
+	a.renewDue()
 	if len(a.waiting) == 0 && len(a.mending) == 0 && !a.breached && !a.walled {
 		return
 	}
 	now := a.now()
 	var due []pause
 	for at, p := range a.waiting {
-		if !p.due.After(now) {
-			delete(a.waiting, at)
-			due = append(due, p)
+		if p.due.After(now) {
+			continue
 		}
+		if a.silent(a.holdings[at]) {
+			p.culprit, p.due = expired, now.Add(expiredPause)
+			a.waiting[at] = p
+			continue
+		}
+		delete(a.waiting, at)
+		due = append(due, p)
 	}
 	slices.SortFunc(due, func(x, y pause) int { return cmp.Compare(x.place.kind, y.place.kind) })
 	for _, p := range due {
@@ -138,8 +150,8 @@ const lookAtWalls = 2 * time.Second
 
 // untilNext returns how long the applier can sleep.
 func (a *applier) untilNext() time.Duration {
-	wait := farAway
 	now := a.now()
+	wait := a.untilRenewal(now)
 	for _, p := range a.waiting {
 		wait = min(wait, max(0, p.due.Sub(now)))
 	}

@@ -49,6 +49,9 @@ func (p *Process) watch(names []string) {
 	})
 }
 
+// Renew is nothing here: in the simulation a dead host holds nothing.
+func (p *Process) Renew([]actions.RouterID) {}
+
 // Want takes a wish; the kernel is so some time later.
 func (p *Process) Want(w actions.Wanted) {
 	k := &Wish{Wanted: w, At: p.lan().now}

@@ -1,0 +1,151 @@
+package address
+
+import (
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/backbeat-ha/backbeat/actions"
+)
+
+// Addresses have a lifetime in the kernel, which the loop renews as long as it
+// turns and the router speaks. Of a process that was killed, stopped or starved
+// the kernel removes them itself, at about the moment the peer takes over.
+
+const (
+	// perSecond bounds the renewals of one second: each is a netlink request of
+	// some 5 µs and a notice to whoever listens. More addresses live longer.
+	perSecond = 1000
+	// firstRenewal is when what has just been added is renewed first.
+	firstRenewal = 500 * time.Millisecond
+	// expiredPause is how often it is looked whether the router is alive again.
+	expiredPause = 100 * time.Millisecond
+	// expired is who has removed an address whose lifetime has ended.
+	expired = "the kernel (its lifetime ended: this host did not run)"
+)
+
+// Renew says that the routers are alive: what they hold lives on for its lifetime
+// from now. It returns at once and may be called from any goroutine.
+func (k *Keeper) Renew(routers []actions.RouterID) {
+	now := time.Now()
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, r := range routers {
+		k.beats[r] = now
+	}
+}
+
+// beat is when a router was last said to be alive.
+func (k *Keeper) beat(r actions.RouterID) time.Time {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.beats[r]
+}
+
+// lifetime is what an order's addresses get: what was asked for, or more if the
+// renewals of all would be too many.
+func (a *applier) lifetime(o *order) time.Duration {
+	if o.Lifetime <= 0 || o.Own {
+		return 0
+	}
+	least := time.Duration(a.mortal) * time.Second * 4 / perSecond
+	return max(o.Lifetime, 2*time.Second, least).Truncate(time.Second)
+}
+
+// seconds is a lifetime as the kernel counts it, at least one.
+func seconds(d time.Duration) uint32 {
+	return uint32(max(1, (d+time.Second-1)/time.Second))
+}
+
+// silent reports whether a holding's router has not been alive for its lifetime:
+// then the kernel was right to remove it.
+func (a *applier) silent(h *holding) bool {
+	o := a.routers[h.router]
+	if o == nil || h.at.kind != anAddress {
+		return false
+	}
+	life := a.lifetime(o)
+	return life > 0 && a.now().Sub(a.lastBeat(o)) > life
+}
+
+// lastBeat is when the order's router was alive: a wish is a sign of life as well.
+func (a *applier) lastBeat(o *order) time.Time {
+	if b := a.keeper.beat(o.Router); b.After(o.at) {
+		return b
+	}
+	return o.at
+}
+
+// mortals is how many addresses of an order must be renewed.
+func (o *order) mortals() int {
+	if o == nil || o.Lifetime <= 0 || !o.Active || o.Own {
+		return 0
+	}
+	return len(o.Addresses)
+}
+
+// count takes note of how many there are when one order replaces another. New
+// ones are renewed a little later: they have just got their whole lifetime, or
+// what a process before gave them.
+func (a *applier) count(before, o *order) {
+	a.mortal += o.mortals() - before.mortals()
+	if soon := a.now().Add(firstRenewal); o.mortals() > 0 && (a.nextRenewal.IsZero() || soon.Before(a.nextRenewal)) {
+		a.nextRenewal = soon
+	}
+}
+
+// renewDue renews what is due and sets when that is so next.
+func (a *applier) renewDue() {
+	now := a.now()
+	if a.mortal == 0 || now.Before(a.nextRenewal) {
+		return
+	}
+	var batch []item
+	a.nextRenewal = now.Add(farAway)
+	for _, o := range a.routers {
+		if o.mortals() == 0 {
+			continue
+		}
+		life := a.lifetime(o)
+		if !now.Before(o.renewAt) {
+			o.renewAt = now.Add(life / 4)
+			if left := life - now.Sub(a.lastBeat(o)); left > 0 { // else nobody is there for whom it should live on
+				batch = a.renewable(o, left, batch)
+			}
+		}
+		if o.renewAt.Before(a.nextRenewal) {
+			a.nextRenewal = o.renewAt
+		}
+	}
+	// What is gone comes back by the notice of its loss; any other error shows in
+	// the address ending, and coming back, too.
+	if len(batch) > 0 {
+		_ = a.kernel.renew(batch)
+	}
+}
+
+// renewable adds the addresses of an order that are there and ours.
+func (a *applier) renewable(o *order, left time.Duration, batch []item) []item {
+	for i := range o.items {
+		it := o.items[i]
+		if h := a.holdings[it.at]; it.at.kind == anAddress && h != nil && h.present && !h.foreign && h.router == o.Router {
+			it.life = seconds(left)
+			batch = append(batch, it)
+		}
+	}
+	return batch
+}
+
+// untilRenewal is how long the applier can sleep for the sake of lifetimes.
+func (a *applier) untilRenewal(now time.Time) time.Duration {
+	if a.mortal == 0 {
+		return farAway
+	}
+	return max(0, a.nextRenewal.Sub(now))
+}
+
+// renew gives addresses that are there a new lifetime.
+func (r *rtnl) renew(list []item) []error {
+	requests := makeRequests(list, unix.NLM_F_REPLACE)
+	return r.exchange(requests)
+}
