@@ -24,8 +24,8 @@ func TestJSONIsDocumented(t *testing.T) {
 		"Reload": control.Reload{}, "Plan step": control.PlanStep{}, "Check step": control.CheckStep{},
 		"Service group": daemon.ServiceStatus{}, "Step": daemon.StepStatus{}, "Order": daemon.Order{},
 		"Command": control.CommandRequest{}, "Command answer": control.CommandAnswer{}, "Group step": control.GroupStep{},
-		"Command result": outcome{},
-		"Contribution":   daemon.ContributionStatus{}, "Health check": daemon.CheckStatus{}, "Run": daemon.RunStatus{}, "Diagnostic": conf.Diagnostic{},
+		"Command result": outcome{}, "Explanation": explanation{}, "Explained": because{},
+		"Contribution": daemon.ContributionStatus{}, "Health check": daemon.CheckStatus{}, "Run": daemon.RunStatus{}, "Diagnostic": conf.Diagnostic{},
 		"Check": checkAnswer{}, "Checked host": checkedHost{}, "Daemon version": control.Version{}, "Tool version": build{}, "Error": control.Error{},
 	} {
 		want := fields(reflect.TypeOf(v))
