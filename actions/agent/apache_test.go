@@ -68,6 +68,7 @@ func serves(url string) bool {
 }
 
 func TestApache(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	a, url := apache(t, b)
 	b.want(actions.Qualify, a, true, actions.Down, "installed")
@@ -87,6 +88,7 @@ func TestApache(t *testing.T) {
 // The parent killed, its children alive: whatever the agent's stop makes of it (it
 // says that it is done while they still serve), nothing is left after the force.
 func TestApacheParentKilled(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	a, url := apache(t, b)
 	b.want(actions.Start, a, true, actions.Up, "")
@@ -108,11 +110,12 @@ func TestApacheParentKilled(t *testing.T) {
 
 // A frozen one: the monitor hangs, and that is a failure like any other.
 func TestApacheFrozen(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	a, _ := apache(t, b)
 	b.want(actions.Start, a, true, actions.Up, "")
 	job := b.job(actions.Look, a)
-	group, err := cgroup(&job)
+	group, err := b.cgroup(&job)
 	if err != nil {
 		t.Skip(err)
 	}
@@ -131,6 +134,7 @@ func TestApacheFrozen(t *testing.T) {
 
 // A mistake in the configuration: the agent does not start it and says why.
 func TestApacheBadConfiguration(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	a, _ := apache(t, b)
 	f, err := os.OpenFile(filepath.Join(b.dir, "httpd.conf"), os.O_APPEND|os.O_WRONLY, 0)

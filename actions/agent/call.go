@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"fmt"
+	"hash/crc32"
 	"os"
 	"strings"
 	"time"
@@ -41,7 +42,7 @@ func (h *Hands) perform(ctx context.Context, job *actions.Job, c call) run.Resul
 	cmd := run.Command{Argv: c.argv, Env: c.env, User: c.user, Own: true, Leave: c.leaves != nothing,
 		Timeout: left(ctx, time.Second, someTimeout) + time.Second} // ctx ends first, so that there is one reason
 	if c.leaves == service {
-		cmd.Cgroup, _ = cgroup(job) // without one there is less to find out, see residue
+		cmd.Cgroup, _ = h.cgroup(job) // without one there is less to find out, see residue
 	}
 	return h.runner.DoContext(ctx, cmd)
 }
@@ -53,8 +54,23 @@ const tooLate = "not run: "
 // person can change: it is not there, not safe, not executable.
 func cannotRun(r run.Result) bool { return !r.Started && !strings.HasPrefix(r.Err, tooLate) }
 
-// cgroup is where what a step starts lives. The error says why there is none.
-func cgroup(job *actions.Job) (*run.Cgroup, error) { return run.FindCgroup(job.Name) }
+// cgroup is where what a step starts lives. The error says why there is none. Two
+// daemons on one host (labs) differ in their runtime directories.
+func (h *Hands) cgroup(job *actions.Job) (*run.Cgroup, error) {
+	name := instance(job.Name)
+	if h.Runtime != runtimeDir {
+		name += fmt.Sprintf("@%08x", crc32.ChecksumIEEE([]byte(h.Runtime)))
+	}
+	return run.FindCgroup(name)
+}
+
+// untold says why it cannot be told what a step leaves running: "" if it can.
+func (h *Hands) untold(job *actions.Job) string {
+	if _, err := h.cgroup(job); err != nil {
+		return fmt.Sprintf("what it leaves running cannot be told (%v)", err)
+	}
+	return ""
+}
 
 // lingering is how long processes of a stopped step may take to end after the
 // command that stopped them, and after KILL.
@@ -62,8 +78,8 @@ const lingering = 2 * time.Second
 
 // residue waits for the last process of a stopped step to end and describes what
 // is left then: "" is nothing, as far as the step has a cgroup.
-func residue(ctx context.Context, job *actions.Job) string {
-	group, _ := cgroup(job)
+func (h *Hands) residue(ctx context.Context, job *actions.Job) string {
+	group, _ := h.cgroup(job)
 	if emptied(ctx, lingering, func() bool { return !group.Populated() }) {
 		group.Remove()
 		return ""
@@ -105,15 +121,15 @@ func count(n int, one, many string) string {
 }
 
 // slay kills all that a step has started. It says what it could not do.
-func slay(ctx context.Context, job *actions.Job) string {
-	group, err := cgroup(job)
+func (h *Hands) slay(ctx context.Context, job *actions.Job) string {
+	group, err := h.cgroup(job)
 	if err != nil {
 		return fmt.Sprintf("what it started cannot be killed as a whole (%v)", err)
 	}
 	if err := group.Kill(); err != nil {
 		return fmt.Sprintf("killing what it started failed: %v", err)
 	}
-	return residue(ctx, job)
+	return h.residue(ctx, job)
 }
 
 // because is what a command had to say of its failure, for people: its own last

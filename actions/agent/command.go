@@ -24,14 +24,14 @@ func (h *Hands) command(ctx context.Context, job *actions.Job, a actions.Command
 		return h.commandStop(ctx, job, a)
 	case actions.ForceStop:
 		tell("killing what the start command has left running")
-		note := slay(ctx, job)
+		note := h.slay(ctx, job)
 		d := h.commandStop(ctx, job, a)
 		if !d.OK {
 			d.Detail = join(note, d.Detail)
 		}
 		return d
 	case actions.Prepare, actions.Qualify:
-		return commandQualify(a)
+		return h.commandQualify(job, a)
 	default:
 		return h.commandLook(ctx, job, a)
 	}
@@ -64,7 +64,7 @@ func (h *Hands) commandStop(ctx context.Context, job *actions.Job, a actions.Com
 	d := actions.Done{OK: r.Exit == 0, State: actions.Down, Output: r.Output}
 	if !d.OK {
 		d.State, d.Detail = actions.Neither, because("stop", r)
-	} else if left := residue(ctx, job); left != "" {
+	} else if left := h.residue(ctx, job); left != "" {
 		d.OK, d.State, d.Detail = false, actions.Neither, "the stop command has succeeded, but "+left
 	}
 	h.remember(job, d.State)
@@ -91,7 +91,7 @@ func (h *Hands) commandLook(ctx context.Context, job *actions.Job, a actions.Com
 }
 
 // commandQualify says whether the commands could be run.
-func commandQualify(a actions.Command) actions.Done {
+func (h *Hands) commandQualify(job *actions.Job, a actions.Command) actions.Done {
 	for _, argv := range [][]string{a.Start, a.Stop, a.Status} {
 		if len(argv) == 0 {
 			continue
@@ -100,7 +100,7 @@ func commandQualify(a actions.Command) actions.Done {
 			return actions.Done{Hopeless: true, Detail: err.Error()}
 		}
 	}
-	return actions.Done{OK: true, Detail: "its commands can be run"}
+	return actions.Done{OK: true, Detail: join("its commands can be run", h.untold(job))}
 }
 
 func (h *Hands) memory(job *actions.Job) string {

@@ -9,6 +9,7 @@ import (
 )
 
 func TestCommand(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	script := b.script("step", `#!/bin/sh
 D=`+b.dir+`
@@ -42,6 +43,7 @@ esac
 // Without a status command the last start or stop is what is known, over a
 // restart of the daemon as well.
 func TestCommandThatCannotBeAsked(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	a := actions.Command{Start: []string{"/bin/true"}, Stop: []string{"/bin/true"}}
 	b.want(actions.Look, a, true, actions.Unknown, "nobody knows")
@@ -60,6 +62,7 @@ func TestCommandThatCannotBeAsked(t *testing.T) {
 }
 
 func TestCommandThatIsNotSafe(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	for _, c := range []struct {
 		argv   []string

@@ -21,6 +21,9 @@ import (
 // longer is stuck: the job is answered without it.
 const grace = 6 * time.Second
 
+// runtimeDir is Hands.Runtime unless changed.
+const runtimeDir = "/run/backbeat"
+
 // someTimeout bounds a job that brings no timeout.
 const someTimeout = time.Minute
 
@@ -76,7 +79,7 @@ var (
 // closed after the Hands.
 func New(post func(any), runner *run.Runner) *Hands {
 	return &Hands{
-		Runtime: "/run/backbeat",
+		Runtime: runtimeDir,
 		post:    post, runner: runner, units: newSystemdBus(), catalog: NewCatalog(runner),
 		running: map[jobKey]context.CancelCauseFunc{}, last: map[stepKey]<-chan struct{}{},
 	}
@@ -141,7 +144,7 @@ func (h *Hands) Close(ctx context.Context) {
 // will want them, and all of it is gone after a reboot. name is Job.Name.
 func (h *Hands) Release(ctx context.Context, a actions.Agent, name string) error {
 	job := &actions.Job{Name: name}
-	if group, err := cgroup(job); err == nil {
+	if group, err := h.cgroup(job); err == nil {
 		group.Remove()
 	}
 	_ = os.Remove(h.memory(job))

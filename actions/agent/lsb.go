@@ -33,7 +33,7 @@ func (h *Hands) lsb(ctx context.Context, job *actions.Job, a actions.LSB, tell s
 	case actions.ForceStop:
 		return h.lsbForce(ctx, job, a, tell)
 	case actions.Prepare, actions.Qualify:
-		return lsbQualify(a)
+		return h.lsbQualify(job, a)
 	default:
 		return h.lsbStatus(ctx, job, a)
 	}
@@ -44,7 +44,7 @@ func (h *Hands) lsb(ctx context.Context, job *actions.Job, a actions.LSB, tell s
 // init-functions.d/40-systemd, Red Hat's functions).
 func (h *Hands) script(ctx context.Context, job *actions.Job, a actions.LSB, action string, leaves leaving) run.Result {
 	return h.perform(ctx, job, call{argv: []string{a.Script, action}, user: a.User, leaves: leaves,
-		env: []string{"LC_ALL=C", "SYSTEMCTL_SKIP_REDIRECT=1", "_SYSTEMCTL_SKIP_REDIRECT=true"}})
+		env: []string{"LC_ALL=C", "SYSTEMCTL_SKIP_REDIRECT=1"}})
 }
 
 func lsbWhy(action string, r run.Result) string {
@@ -132,7 +132,7 @@ func (h *Hands) lsbStop(ctx context.Context, job *actions.Job, a actions.LSB) ac
 	d := h.lsbStatus(after, job, a)
 	left := ""
 	if d.State == actions.Down {
-		left = residue(ctx, job)
+		left = h.residue(ctx, job)
 	}
 	d.Output = r.Output
 	switch {
@@ -153,7 +153,7 @@ func (h *Hands) lsbStop(ctx context.Context, job *actions.Job, a actions.LSB) ac
 // lsbForce kills what the script has started, and lets it clean up after that.
 func (h *Hands) lsbForce(ctx context.Context, job *actions.Job, a actions.LSB, tell say) actions.Done {
 	tell("killing what %s has started", a.Script)
-	note := slay(ctx, job)
+	note := h.slay(ctx, job)
 	d := h.lsbStop(ctx, job, a)
 	if !d.OK {
 		d.Detail = join(note, d.Detail)
@@ -162,11 +162,11 @@ func (h *Hands) lsbForce(ctx context.Context, job *actions.Job, a actions.LSB, t
 }
 
 // lsbQualify says whether the script could be run, and whether init runs it by itself.
-func lsbQualify(a actions.LSB) actions.Done {
+func (h *Hands) lsbQualify(job *actions.Job, a actions.LSB) actions.Done {
 	if err := run.VerifyOwn(a.Script, a.User); err != nil {
 		return actions.Done{Hopeless: true, Detail: err.Error()}
 	}
-	d := actions.Done{OK: true, Detail: "installed"}
+	d := actions.Done{OK: true, Detail: join("installed", h.untold(job))}
 	name := filepath.Base(a.Script)
 	if links, _ := filepath.Glob("/etc/rc[2-5].d/S[0-9][0-9]" + name); len(links) > 0 && filepath.Dir(a.Script) == "/etc/init.d" {
 		d.Detail = fmt.Sprintf("%s would be started at boot, whoever is Active: update-rc.d %s disable", name, name)

@@ -43,6 +43,7 @@ esac
 }
 
 func TestLSB(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	a := initScript(b)
 	b.want(actions.Prepare, a, true, actions.Unknown, "")
@@ -66,6 +67,7 @@ func TestLSB(t *testing.T) {
 }
 
 func TestLSBStatusCodes(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	a := initScript(b)
 	for code, want := range map[int]struct {
@@ -81,6 +83,7 @@ func TestLSBStatusCodes(t *testing.T) {
 }
 
 func TestLSBThatFails(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	a := initScript(b)
 	for code, c := range map[string]struct {
@@ -127,13 +130,14 @@ func TestLSBThatFails(t *testing.T) {
 }
 
 func TestLSBForce(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	a := initScript(b)
 	b.want(actions.Start, a, true, actions.Up, "")
 	b.write("stubborn", "")
 	b.want(actions.Stop, a, false, actions.Up, "stop: failed")
 	job := b.job(actions.ForceStop, a)
-	if _, err := cgroup(&job); err != nil {
+	if _, err := b.cgroup(&job); err != nil {
 		t.Skip(err)
 	}
 	b.check(b.do(job), true, actions.Down, "dead, and has left its pid file")
@@ -141,6 +145,7 @@ func TestLSBForce(t *testing.T) {
 
 // A script whose status always says 0 is judged by its words.
 func TestLSBStatusText(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	a := initScript(b)
 	b.write("always0", "")
@@ -161,6 +166,7 @@ func TestLSBStatusText(t *testing.T) {
 }
 
 func TestLSBThatCannotBeRun(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	a := actions.LSB{Script: filepath.Join(b.dir, "init.d/none")}
 	for _, v := range []actions.Verb{actions.Qualify, actions.Start} {

@@ -140,7 +140,7 @@ func (h *Hands) ocfStop(ctx context.Context, job *actions.Job, a actions.OCF) ac
 		return d
 	}
 	d := x.done(actions.Down)
-	if left := residue(ctx, job); left != "" {
+	if left := h.residue(ctx, job); left != "" {
 		d.OK, d.State, d.Detail = false, actions.Neither, "stop says that it is done, but "+left
 	}
 	return d
@@ -149,7 +149,7 @@ func (h *Hands) ocfStop(ctx context.Context, job *actions.Job, a actions.OCF) ac
 // ocfForce kills what the agent has started and lets it clean up after that.
 func (h *Hands) ocfForce(ctx context.Context, job *actions.Job, a actions.OCF, tell say) actions.Done {
 	tell("killing what %s has started", AgentName(a))
-	note := slay(ctx, job)
+	note := h.slay(ctx, job)
 	stop := h.act(ctx, job, a, "stop", some)
 	after, end := aftermath(ctx)
 	defer end()
@@ -194,7 +194,7 @@ func (h *Hands) ocfQualify(ctx context.Context, job *actions.Job, a actions.OCF)
 	case d.State == actions.Up:
 		d.Detail = "it is running here, although this host does not serve: who has started it?"
 	case d.State == actions.Down:
-		d.Detail = "installed"
+		d.Detail = join("installed", h.untold(job))
 	}
 	return d
 }

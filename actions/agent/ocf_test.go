@@ -37,6 +37,7 @@ func option(name, value string) actions.Option { return actions.Option{Name: nam
 
 // The distribution's Dummy agent through all it can do.
 func TestOCFDummy(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	a := real(t, "Dummy", option("state", filepath.Join(b.dir, "dummy.state")))
 	b.want(actions.Look, a, true, actions.Down, "not running")
@@ -55,7 +56,8 @@ func TestOCFDummy(t *testing.T) {
 // Every variable that resource agents are promised, and none of the daemon's own.
 // The agent is a stand-in that prints them.
 func TestOCFEnvironment(t *testing.T) {
-	t.Setenv("BACKBEAT_MUST_NOT_LEAK", "1")
+	t.Parallel()
+	os.Setenv("BACKBEAT_MUST_NOT_LEAK", "1") // not t.Setenv: the tests are parallel, and it harms none
 	b := newBench(t)
 	a := b.agent(`env >$D/env.$1.$OCF_RESKEY_CRM_meta_interval; exit 0`, option("configfile", "/etc/x y"), option("Port", "80"))
 	a.CheckLevel = 20
@@ -106,6 +108,7 @@ func TestOCFEnvironment(t *testing.T) {
 
 // The exit codes of OCF 1.1, as answers to every question. A stand-in agent.
 func TestOCFExitCodes(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	a := b.agent(`echo "ocf-exit-reason:first" >&2; echo "ocf-exit-reason:why $(cat $D/code)" >&2; echo noise >&2; exit $(cat $D/code)`)
 	for _, c := range []struct {
@@ -168,6 +171,7 @@ func TestOCFHostile(t *testing.T) {
 		{"a very long reason", "printf 'ocf-exit-reason:%09999d\\n' 7 >&2; exit 1", "exit status 1", within},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			b := newBench(t)
 			job := b.job(actions.Start, b.agent("echo $$ >$D/pid\n"+c.body))
 			job.Timeout = c.timeout
@@ -204,6 +208,7 @@ func onlyZombies(group int) bool {
 }
 
 func TestOCFThatCannotBeRun(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	missing := actions.OCF{Root: b.dir, Provider: "test", Type: "nothing"}
 	for _, v := range []actions.Verb{actions.Prepare, actions.Qualify, actions.Start} {
@@ -227,6 +232,7 @@ func TestOCFThatCannotBeRun(t *testing.T) {
 // The daemon that an agent starts outlives it, in a cgroup of its own where that
 // can be had; it is found after a stop that lies, and killed by force.
 func TestOCFDaemonOutlivesItsAgent(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	a := b.agent(`case $1 in
   start) sleep 1000 & echo $! >$D/pid; exit 0 ;;
@@ -242,7 +248,7 @@ esac`)
 	pid, _ := strconv.Atoi(b.file("pid"))
 	t.Cleanup(func() { _ = unix.Kill(pid, unix.SIGKILL) })
 	job := b.job(actions.Stop, a)
-	if _, err := cgroup(&job); err != nil {
+	if _, err := b.cgroup(&job); err != nil {
 		t.Skipf("what a stop has left cannot be found out: %v", err)
 	}
 	d := b.do(job)
@@ -255,6 +261,7 @@ esac`)
 
 // A secret reaches the agent and nobody else, also one that is in a file.
 func TestOCFSecrets(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	b.write("secret", "hunter2\nmore\n")
 	a := b.agent(`echo "ocf-exit-reason:bad password $OCF_RESKEY_password" >&2; exit 1`,

@@ -15,6 +15,7 @@ import (
 
 // Every agent that the distribution has is asked, and what it says can be read.
 func TestMetadataOfEveryInstalledAgent(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	real(t, "Dummy") // or skip
 	agents, _ := filepath.Glob(filepath.Join(debianOCF, "resource.d/*/*"))
@@ -57,6 +58,7 @@ func TestMetadataOfEveryInstalledAgent(t *testing.T) {
 
 // What the reference lists for agents of resource-agents 4.12 (services.md 2.1).
 func TestMetadataTimeouts(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	for _, c := range []struct {
 		typ                            string
@@ -96,6 +98,7 @@ func TestMetadataTimeouts(t *testing.T) {
 
 // Asked once, again when the file has changed, and never kept if it failed.
 func TestCatalogAsksOnce(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	a := b.agent(`echo x >>$D/asked; [ -e $D/bad ] && exit 1; cat $D/meta`)
 	b.write("meta", `<resource-agent name="one"><actions><action name="start" timeout="5"/></actions></resource-agent>`)
@@ -137,6 +140,7 @@ func TestCatalogAsksOnce(t *testing.T) {
 // An agent that hangs is not waited for longer than meta-data may take; one
 // without an end is cut. Stand-ins.
 func TestMetadataOfHostileAgents(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	b.catalog.timeout = time.Second
 	for _, body := range []string{"yes '<resource-agent'", "trap '' TERM; sleep 1000"} {

@@ -13,6 +13,7 @@ import (
 // The distribution's example of a promotable agent, with its own way of
 // publishing scores, over the stand-ins for Pacemaker's commands.
 func TestPromotableStateful(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	a := real(t, "Stateful", option("state", filepath.Join(b.dir, "stateful")))
 	a.Promotable = true
@@ -62,6 +63,7 @@ esac`)
 }
 
 func TestPromotionIsTriedUntilItSucceeds(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	a := promotableAgent(b)
 	b.write("fail", "2")
@@ -81,6 +83,7 @@ func TestPromotionIsTriedUntilItSucceeds(t *testing.T) {
 }
 
 func TestPromotionScores(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	a := promotableAgent(b)
 	b.want(actions.Prepare, a, true, actions.Down, "")
@@ -99,6 +102,7 @@ func TestPromotionScores(t *testing.T) {
 }
 
 func TestPromotableStates(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	a := promotableAgent(b)
 	for _, c := range []struct {
@@ -126,6 +130,7 @@ func TestPromotableStates(t *testing.T) {
 
 // One that does not demote is stopped altogether.
 func TestDemoteFails(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	a := promotableAgent(b)
 	b.want(actions.Start, a, true, actions.Up, "")
@@ -138,6 +143,7 @@ func TestDemoteFails(t *testing.T) {
 
 // The stand-ins answer as Pacemaker's commands do, as far as agents ask them.
 func TestPacemakerStandIns(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	a := b.agent(`P=$HA_SBIN_DIR
 {

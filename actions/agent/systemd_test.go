@@ -26,6 +26,7 @@ func loaded() fakeUnit {
 }
 
 func TestSystemdUpAndDown(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	f := newFakeSystemd(t, b)
 	u := loaded()
@@ -60,6 +61,7 @@ func TestSystemdUpAndDown(t *testing.T) {
 }
 
 func TestSystemdJobResults(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	f := newFakeSystemd(t, b)
 	for _, c := range []struct {
@@ -98,6 +100,7 @@ func TestSystemdJobResults(t *testing.T) {
 }
 
 func TestSystemdUnitsThatCannotBeStarted(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	f := newFakeSystemd(t, b)
 	for load, detail := range map[string]string{"not-found": "install it", "masked": "systemctl unmask apache2.service",
@@ -137,6 +140,7 @@ func TestSystemdUnitsThatCannotBeStarted(t *testing.T) {
 }
 
 func TestSystemdWarnsOfWhoElseStartsIt(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	f := newFakeSystemd(t, b)
 	u := loaded()
@@ -149,6 +153,7 @@ func TestSystemdWarnsOfWhoElseStartsIt(t *testing.T) {
 }
 
 func TestSystemdStates(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	f := newFakeSystemd(t, b)
 	for _, c := range []struct {
@@ -185,6 +190,7 @@ func TestSystemdStates(t *testing.T) {
 // Processes left in the unit's control group are a fact, whatever the state says.
 // The control group is a stand-in: a file.
 func TestSystemdLeftovers(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	f := newFakeSystemd(t, b)
 	sleep := exec.Command("sleep", "1000")
@@ -213,6 +219,7 @@ func TestSystemdLeftovers(t *testing.T) {
 }
 
 func TestSystemdTimeoutAndForce(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	f := newFakeSystemd(t, b)
 	u := loaded()
@@ -250,6 +257,7 @@ func TestSystemdTimeoutAndForce(t *testing.T) {
 
 // systemd re-executes itself: calls fail, signals are lost, the state is what counts.
 func TestSystemdReexec(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	f := newFakeSystemd(t, b)
 	u := loaded()
@@ -282,6 +290,7 @@ func TestSystemdReexec(t *testing.T) {
 }
 
 func TestNoSystemd(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	b.units.dial = func(context.Context) (*godbus.Conn, error) { return nil, errors.New("no such file") }
 	d := b.run(actions.Look, web)
