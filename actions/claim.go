@@ -17,6 +17,7 @@ type claim struct {
 	peer     Peer
 	granted  bool
 	released bool   // the peer has said that it let go
+	doubted  bool   // somebody may have let go by hand, in maintenance
 	how      string // why it was granted
 	why      string // what it waits for
 	at       time.Duration
@@ -142,10 +143,10 @@ func (l *Ladder) dropClaim() {
 	c.granted, c.why, c.at = false, "", Never
 }
 
-// holds reports whether this host is known to have exclusive data, or may have it half.
+// holds reports whether this host has exclusive data, or may have it.
 func (l *Ladder) holds() bool {
 	for i := range l.steps {
-		if r := &l.steps[i]; r.spec.Agent.Exclusive() && r.looked && (r.state == Up || r.state == Neither) {
+		if r := &l.steps[i]; r.state != Down && r.spec.Agent.Exclusive() {
 			return true
 		}
 	}

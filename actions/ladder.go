@@ -282,8 +282,9 @@ func (r *rung) set(now time.Duration, s State) {
 func (l *Ladder) aim(now time.Duration, e Aim) {
 	switch {
 	case e.Up && !l.up:
-		kept := l.claim.granted && l.managed && l.holds() // nobody else can have taken it meanwhile
+		kept := l.claim.granted && !l.claim.doubted && l.holds() // nobody else can have taken it meanwhile
 		l.claim.begin(now, e.Peer, l.spec.Safety.ReleaseTimeout, kept)
+		l.claim.doubted = !l.managed
 		for i := range l.steps {
 			if r := &l.steps[i]; r.stopping == 0 && !r.stuck {
 				r.tries, r.notBefore = 0, 0
@@ -310,6 +311,7 @@ func (l *Ladder) restart(now time.Duration, i int, fx []LadderEffect) []LadderEf
 
 // manage switches the hands on or off. Whoever takes them back looks first.
 func (l *Ladder) manage(on bool) {
+	l.claim.doubted = l.claim.doubted || on != l.managed
 	if on && !l.managed {
 		for i := range l.steps {
 			l.steps[i].looked, l.steps[i].lookAt = false, 0

@@ -14,7 +14,7 @@ import (
 )
 
 var (
-	histories = flag.Int("histories", 0, "how many random histories of a ladder to live (default 100000; 10000 with the race detector or -short)")
+	histories = flag.Int("histories", 0, "how many random histories of a ladder to live (default 100000; 3000 with the race detector or -short)")
 	seed      = flag.Uint64("seed", 0, "live this one history and print its transcript")
 	firstSeed = flag.Uint64("first-seed", 1, "seed of the first history; the others follow")
 )
@@ -36,7 +36,7 @@ func TestLadderHistories(t *testing.T) {
 	count := *histories
 	if count == 0 {
 		if count = 100_000; underRace || testing.Short() {
-			count = 10_000
+			count = 3000
 		}
 	}
 	t.Logf("seeds %d to %d", *firstSeed, *firstSeed+uint64(count)-1)

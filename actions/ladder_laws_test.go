@@ -24,6 +24,8 @@ type laws struct {
 	reboots int             // since the last clear, or since nothing was stuck
 	claim   evidence
 	claimed bool
+	doubted bool // maintenance since the aim went up
+	renewed bool // the claim begins anew, for that
 }
 
 type inFlight struct {
@@ -49,6 +51,7 @@ func moving(v actions.Verb) bool {
 // judge compares one step of the ladder with the laws.
 func (w *laws) judge(now time.Duration, ev actions.LadderEvent, fx []actions.LadderEffect, l *actions.Ladder) error {
 	v := l.View(now)
+	w.renewed = false
 	if err := w.hear(ev, l, &v); err != nil {
 		return err
 	}
@@ -87,6 +90,7 @@ func (w *laws) hear(ev actions.LadderEvent, l *actions.Ladder, v *actions.Ladder
 	case actions.Aim:
 		if e.Up && !w.up {
 			w.claim = evidence{}
+			w.renewed, w.doubted = w.doubted, !w.managed
 		}
 		if e.Up && e.Peer == actions.PeerNone {
 			w.claim.none = true
@@ -101,6 +105,7 @@ func (w *laws) hear(ev actions.LadderEvent, l *actions.Ladder, v *actions.Ladder
 	case actions.LimitHeight:
 		w.limit = e.Height
 	case actions.Manage:
+		w.doubted = w.doubted || e.On != w.managed
 		w.managed = e.On
 	case actions.ConfigureLadder:
 		w.next = &e.Spec
@@ -254,9 +259,9 @@ func (w *laws) claims(_ time.Duration, _ *actions.Ladder, v *actions.LadderView)
 		e := w.claim
 		return must(w.spec.Safety.Mode != actions.SafetyFence || e.none || e.released || e.fenced || e.confirmed, "exclusive data is taken without a reason")
 	}
-	if was && !v.Claimed && w.managed {
+	if was && !v.Claimed && !w.renewed {
 		for i := w.spec.Exclusive(); i < len(v.Steps); i++ {
-			if s := v.Steps[i].State; w.spec.Steps[i].Agent.Exclusive() && s != actions.Down && s != actions.Unknown && !v.Steps[i].Working { // else it is not known yet, after maintenance
+			if s := v.Steps[i].State; w.spec.Steps[i].Agent.Exclusive() && s != actions.Down && s != actions.Unknown { // unknown: new
 				return fmt.Errorf("law: the claim was given up while step %d is %v", i, v.Steps[i].State)
 			}
 		}
