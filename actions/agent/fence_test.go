@@ -32,7 +32,7 @@ func TestFenceDummy(t *testing.T) {
 	b.write("power", "on")
 	d.Action = "reboot"
 	b.check(b.do(fenceJob(b, actions.Fence, d)), true, actions.Unknown, "web2 is rebooted")
-	d.Options = []actions.Option{option("type", "fail")} // of the agent: it fails
+	d.Options, d.Timeout = []actions.Option{option("type", "fail")}, 2*time.Second // of the agent: it tries for 20 s and fails
 	if d := b.do(fenceJob(b, actions.Fence, d)); d.OK {
 		t.Errorf("%+v", d)
 	}
