@@ -135,8 +135,8 @@ func (w *laws) answered(d *actions.Done, v *actions.LadderView) {
 			w.unclean[job.Name] = !d.OK && d.State != actions.Down
 		case job.Verb == actions.Fence && d.OK:
 			w.claim.fenced = true
-		case job.Verb == actions.Look && !job.Monitor && d.OK && d.State != actions.Neither:
-			w.unclean[job.Name] = false // the fact, after maintenance
+		case job.Verb == actions.Look && !job.Monitor && (d.OK && d.State != actions.Neither || d.Hopeless):
+			w.unclean[job.Name] = false // the fact, after maintenance; or it is not there at all
 		}
 		w.flight = append(w.flight[:i:i], w.flight[i+1:]...)
 		return
