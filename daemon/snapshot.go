@@ -54,7 +54,8 @@ func (l *Loop) routerStatus(r *router, now time.Duration) RouterStatus {
 	v := r.fsm.View()
 	s := RouterStatus{
 		Name: r.cfg.Name, Interface: r.cfg.Interface, VRID: v.Spec.VRID, Family: v.Spec.Family.String(), State: v.State.String(),
-		Since: r.since, Cause: v.Reason.Cause.String(), Reason: v.Reason.String(), Term: v.Term, Yielding: v.Yielding,
+		Since: r.since, Cause: v.Reason.Cause.String(), Reason: v.Reason.String(), LastEvent: v.Reason.Cause.ModelEvent(),
+		NewActiveReason: v.Promoted.NewActiveReason(), Term: v.Term, Yielding: v.Yielding,
 		Priority: v.Spec.Priority, EffectivePriority: v.Priority, IsOwner: v.Owner,
 		Preempt: v.Spec.Preempt, PreemptDelay: v.Spec.PreemptDelay.Seconds(),
 		Checksum: v.Spec.Checksum.String(), ChecksumSent: v.Form.String(),

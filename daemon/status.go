@@ -43,8 +43,11 @@ type RouterStatus struct {
 	Since       time.Time `json:"since"`
 	Cause       string    `json:"cause"`
 	Reason      string    `json:"reason"`
-	Term        uint64    `json:"term"`
-	Yielding    bool      `json:"yielding,omitempty"`
+	// LastEvent is Cause in the model's words, NewActiveReason that of the last promotion.
+	LastEvent       string `json:"last_event"`
+	NewActiveReason string `json:"new_active_reason"`
+	Term            uint64 `json:"term"`
+	Yielding        bool   `json:"yielding,omitempty"`
 	// SteppingAside says what the router will do as soon as its service group is down.
 	SteppingAside string `json:"stepping_aside,omitempty"`
 	// Standby and Pinned are the order in force; MovedAway says that an operator

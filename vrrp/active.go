@@ -13,6 +13,7 @@ func (r *Router) enterActive(now time.Duration, why Reason, fx []Effect) []Effec
 	fx = r.send(now, r.priority, fx)
 	fx = r.become(now, Active, why, fx)
 	r.counters.ActiveTransitions++
+	r.promoted = why.Cause
 	r.disarm(timerActiveDown, timerHold)
 	r.resigned, r.grant, r.ready, r.aside = netip.Addr{}, 0, false, false
 	r.activeInterval = r.spec.Interval // ours now: what our peers wait for

@@ -60,6 +60,9 @@ func (r *Router) Recall(now time.Duration, m *Memory) bool {
 	r.since, r.started, r.sent = m.Since, m.Started, m.Sent
 	r.activeInterval, r.following, r.heard, r.learned = m.Interval, m.Following, m.Heard, m.Form
 	r.resigned, r.aside, r.counters = m.Resigned, m.Aside, m.Counters
+	if m.State == Active {
+		r.promoted = m.Reason.Cause
+	}
 	r.recalled = m
 	return true
 }

@@ -75,6 +75,7 @@ type Router struct {
 
 	term     uint64
 	reason   Reason
+	promoted Cause         // of the last promotion
 	since    time.Duration // of the last transition
 	started  time.Duration // when it left Initialize
 	heard    Heard

@@ -18,6 +18,8 @@ type View struct {
 	// FaultDetail says more about the fault, if anything is known.
 	FaultDetail string
 	Reason      Reason
+	// Promoted is the cause of the last promotion, CauseNone if there was none since this process began.
+	Promoted Cause
 	// Since is the instant of the last transition, Started that of leaving Initialize.
 	Since, Started time.Duration
 	Heard          Heard
@@ -50,7 +52,7 @@ func (r *Router) View() View {
 	return View{
 		Spec: r.spec, State: r.state, Term: r.term, Priority: r.priority,
 		Owner: r.priority == PriorityOwner, Source: r.source,
-		Fault: r.fault, FaultDetail: r.detail, Reason: r.reason,
+		Fault: r.fault, FaultDetail: r.detail, Reason: r.reason, Promoted: r.promoted,
 		Since: r.since, Started: r.started, Heard: r.heard,
 		ActiveInterval: r.activeInterval, SkewTime: r.skewTime(), ActiveDownInterval: r.downInterval(),
 		AdverDue: r.timers[timerAdver], DownDue: r.timers[timerActiveDown], HoldDue: r.timers[timerHold],
