@@ -15,7 +15,7 @@ func TestStartMakesExactlyOneActive(t *testing.T) {
 	began := lab.Now()
 	s.start(s.r1, s.r2)
 	s.active("r1")
-	first := s.sniffer.Adverts(began, "r1")[0]
+	first := s.firstAdvert("r1", began)
 	t.Logf("first advert %s after the start (Active_Down_Interval of priority 150 is %s)", first.At-began, 3*interval+interval*106/256)
 	if first.At-began < 3*interval+interval*106/256 {
 		t.Error("it did not wait for its Active_Down_Interval")
@@ -266,7 +266,7 @@ func TestPreemptDelay(t *testing.T) {
 	began := lab.Now()
 	s.start(s.r1)
 	s.active("r1")
-	first := s.sniffer.Adverts(began, "r1")[0]
+	first := s.firstAdvert("r1", began)
 	if wait := first.At - began; wait < 1500*time.Millisecond || wait > 1500*time.Millisecond+down+s.slack(began) {
 		t.Errorf("it preempted after %s", wait)
 	}
@@ -291,7 +291,7 @@ func TestIPv6Election(t *testing.T) {
 	if r := six.Since(fault); r.Takeover > down+s.slack(fault) {
 		t.Errorf("IPv6: %s", r)
 	}
-	advert := s.sniffer.Adverts(fault, "r2")[0]
+	advert := s.firstAdvert("r2", fault)
 	if advert.Src != s.Host("r2").LinkLocal(0) || advert.Dst.String() != "ff02::12" || advert.DstMAC.String() != "33:33:00:00:00:12" {
 		t.Errorf("advert from %s to %s (%s)", advert.Src, advert.Dst, advert.DstMAC)
 	}

@@ -179,6 +179,20 @@ func (s *scene) became(name, state, cause string) {
 	})
 }
 
+// firstAdvert is a host's first advert since an instant. The sniffer may be behind
+// what a client has had an answer to.
+func (s *scene) firstAdvert(host string, from time.Duration) (first lab.Frame) {
+	s.t.Helper()
+	s.until("an advert of "+host, func() bool {
+		got := s.sniffer.Adverts(from, host)
+		if len(got) > 0 {
+			first = got[0]
+		}
+		return len(got) > 0
+	})
+	return first
+}
+
 // gone waits until a host has none of the addresses.
 func (s *scene) gone(name string) {
 	s.t.Helper()
@@ -207,11 +221,16 @@ func (s *scene) rest(d time.Duration) {
 // only when a kernel worker has got the same lock. On a machine that does nothing
 // else a stall is a few milliseconds.
 func (s *scene) slack(since time.Duration) time.Duration {
-	stall := max(s.Stall(since), s.probe.Since(since).WorstStall)
+	stall := s.stall(since)
 	if stall > 100*time.Millisecond {
 		s.t.Logf("the machine stalled for %s", stall)
 	}
 	return margin + 10*stall
+}
+
+// stall is for how long the kernel or the scheduler made somebody wait at worst.
+func (s *scene) stall(since time.Duration) time.Duration {
+	return max(s.Stall(since), s.probe.Since(since).WorstStall)
 }
 
 // takeover reports what the client saw since a fault and fails if nobody else

@@ -86,7 +86,7 @@ func TestSettle(t *testing.T) {
 	began := lab.Now()
 	s.start(s.r1)
 	s.active("r1")
-	first := s.sniffer.Adverts(began, "r1")[0].At - began
+	first := s.firstAdvert("r1", began).At - began
 	if least := time.Second + 3*interval; first < least {
 		t.Errorf("Active %s after the start, want %s at least", first, least)
 	}

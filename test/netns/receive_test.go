@@ -136,7 +136,7 @@ func TestALosingAdvertIsAnsweredAtOnce(t *testing.T) {
 	sent := lab.Now()
 	s.must(s.Host("other").Forge(f))
 	s.until("an answer", func() bool { return len(s.sniffer.Adverts(sent, "r1")) > 0 })
-	answer := s.sniffer.Adverts(sent, "r1")[0]
+	answer := s.firstAdvert("r1", sent)
 	t.Logf("answered after %s", answer.At-sent)
 	if answer.At-sent > 50*time.Millisecond+s.slack(sent) || answer.Advert.Priority != 150 {
 		t.Errorf("answered after %s with priority %d", answer.At-sent, answer.Advert.Priority)
@@ -168,7 +168,7 @@ func TestABetterAdvertDeposesAndItsIntervalIsLearned(t *testing.T) {
 		t.Errorf("%v still answers ARP", names)
 	}
 	s.active("r1")
-	back := s.sniffer.Adverts(sent+50*time.Millisecond, "r1")[0]
+	back := s.firstAdvert("r1", sent+50*time.Millisecond)
 	// Active_Down_Interval from the interval that was heard, not from ours.
 	learned := 3*f.Interval + f.Interval*156/256
 	t.Logf("it took over again after %s (Active_Down_Interval from %s: %s)", back.At-sent, f.Interval, learned)
