@@ -49,6 +49,7 @@ func usual(cfg *daemon.Config) *daemon.Config {
 	for i := range cfg.Routers {
 		r := &cfg.Routers[i]
 		r.Accept, r.Spec.Version, r.Spec.AnswerLower, r.Spec.Farewell = true, 3, true, true
+		r.Mortal = !r.Owner
 	}
 	return cfg
 }

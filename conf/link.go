@@ -150,6 +150,7 @@ func (d *decoder) virtualMAC(r *router) {
 	s := r.sec
 	on, name, accept := s.get("virtual_mac"), s.get("virtual_mac_name"), s.get("accept")
 	r.cfg.VirtualMAC, r.cfg.MACName, r.cfg.Accept = on.yes, name.text, accept.yes
+	r.cfg.Mortal = s.get("address_lifetime").text == "auto" && !r.cfg.Owner
 	switch {
 	case name.text == "":
 	case !on.yes && on.ok:

@@ -78,6 +78,13 @@ func wireArguments() []argument {
 			example: `accept = false`, elsewhere: []string{"accept_mode", "no_accept", "accept_data"},
 		},
 		{
+			name: "address_lifetime", kind: word, def: "auto", words: []string{"auto", "off"},
+			doc: "With \"auto\" the kernel keeps the addresses for about one Active_Down_Interval (whole seconds, two at least; more where there are more than some hundred) after the last " +
+				"sign of life of the daemon, which gives one four times a second: of a daemon that was killed, stopped or starved they go by themselves when a peer takes over. " +
+				"With \"off\" they stay until somebody removes them. The address owner's have no lifetime.",
+			example: `address_lifetime = "off"`,
+		},
+		{
 			name: "router_advertisements", kind: word, def: "off", words: []string{"on", "off"},
 			doc: "Send Router Advertisements for this virtual router while it is Active, from its link-local address (RFC 9568 8.2.3): hosts then use it as their default " +
 				"router. Only where IPv6 elects. The block `ra` says what is in them.",
