@@ -20,6 +20,8 @@ const (
 	// just after it was unmounted, and hold it (linstor-server#493).
 	demotePause    = 250 * time.Millisecond
 	demotePauseMax = 2 * time.Second
+	// readTime bounds one question for the state.
+	readTime = 5 * time.Second
 	// adjustTries is how often adjust is tried when it does not say why it failed.
 	adjustTries = 3
 )
@@ -59,7 +61,10 @@ type drbdAgent struct {
 }
 
 // read asks the kernel for the state. A resource that it does not know is no error.
+// Reading takes milliseconds; one that hangs must not take the time of a promotion.
 func (d *drbdAgent) read(ctx context.Context) (drbdState, error) {
+	ctx, cancel := context.WithTimeout(ctx, readTime)
+	defer cancel()
 	s, _, err := d.h.drbdRead(ctx, d.a.Setup, d.a.Resource)
 	return s, err
 }
@@ -148,7 +153,9 @@ func (d *drbdAgent) start(ctx context.Context) actions.Done {
 		if err == nil {
 			state = s
 			if s.role == "Primary" {
-				return d.found(&s)
+				done := d.found(&s)
+				done.OK = done.State == actions.Up
+				return done
 			}
 			if v := s.promotable(&d.a); v.hard {
 				return actions.Done{Hopeless: v.hopeless, State: actions.Down, Detail: v.words, Output: s.String()}

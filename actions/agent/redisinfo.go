@@ -26,7 +26,7 @@ const (
 )
 
 // errNobody: nobody listens, so the server does not run.
-var errNobody = errors.New("Redis does not run")
+var errNobody = errors.New("no Redis server runs")
 
 type redisAgent struct {
 	a    actions.Redis
@@ -76,7 +76,7 @@ func (r *redisAgent) dial(ctx context.Context) error {
 	case errors.As(err, &op) && op.Op == "dial" && (errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, fs.ErrNotExist)):
 		return fmt.Errorf("%w at %s", errNobody, address)
 	default:
-		return fmt.Errorf("Redis at %s does not answer: %w", address, err)
+		return fmt.Errorf("no answer from Redis at %s: %w", address, err)
 	}
 }
 

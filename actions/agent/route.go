@@ -18,7 +18,7 @@ const mainTable = 254
 
 // route carries out the verbs of a route as a step.
 func (h *Hands) route(_ context.Context, job *actions.Job, a actions.RouteStep, _ say) actions.Done {
-	s := routeAgent{r: a.Route}
+	s := routeAgent{r: a.Route, name: a.Route.String()}
 	s.r.Link = 0 // as it is numbered now, below
 	if s.r.Table == 0 {
 		s.r.Table = mainTable
@@ -40,7 +40,11 @@ func (h *Hands) route(_ context.Context, job *actions.Job, a actions.RouteStep, 
 	}
 }
 
-type routeAgent struct{ r actions.Route }
+type routeAgent struct {
+	r actions.Route
+	// name is the route as it was configured.
+	name string
+}
 
 // find returns the route at the wanted place (destination, table, metric), if
 // there is one, and whether it leads the wanted way.
@@ -107,16 +111,27 @@ func (s *routeAgent) look() actions.Done {
 	case err != nil:
 		return actions.Done{Detail: err.Error()}
 	case ours:
-		return actions.Done{OK: true, State: actions.Up, Detail: s.r.String()}
+		return actions.Done{OK: true, State: actions.Up, Detail: s.name}
 	case there != nil:
 		return actions.Done{OK: true, State: actions.Down, Detail: "another route is in its place: " + shown(there)}
 	default:
-		return actions.Done{OK: true, State: actions.Down, Detail: s.r.String() + " is not there"}
+		return actions.Done{OK: true, State: actions.Down, Detail: s.name + " is not there"}
 	}
 }
 
+// shown is a route of the kernel's as ip-route(8) writes it.
 func shown(r *netlink.Route) string {
-	words := r.String()
+	v := actions.Route{Metric: uint32(r.Priority), Kind: uint8(r.Type), Dst: netip.PrefixFrom(netip.IPv4Unspecified(), 0)}
+	if r.Dst != nil {
+		ip, _ := netip.AddrFromSlice(r.Dst.IP)
+		bits, _ := r.Dst.Mask.Size()
+		v.Dst = netip.PrefixFrom(ip, bits)
+	}
+	v.Via, _ = netip.AddrFromSlice(r.Gw)
+	if link, err := netlink.LinkByIndex(r.LinkIndex); err == nil {
+		v.Interface = link.Attrs().Name
+	}
+	words := v.String()
 	if r.Protocol != 0 {
 		words += " of " + r.Protocol.String()
 	}
@@ -126,7 +141,7 @@ func shown(r *netlink.Route) string {
 // start adds the route. Another one in its place is not replaced: somebody wants it.
 func (s *routeAgent) start() actions.Done {
 	if s.r.Forwards() && s.r.Link == 0 && !s.r.Via.IsValid() {
-		return actions.Done{Hopeless: true, State: actions.Down, Detail: s.r.String() + ": neither an interface nor a next hop"}
+		return actions.Done{Hopeless: true, State: actions.Down, Detail: s.name + ": neither an interface nor a next hop"}
 	}
 	done := s.look()
 	if done.State == actions.Up {
@@ -136,7 +151,7 @@ func (s *routeAgent) start() actions.Done {
 	done = s.look()
 	done.OK = done.State == actions.Up
 	if !done.OK && err != nil {
-		done.Detail = fmt.Sprintf("%s cannot be added: %v%s", s.r, err, s.hint(err, done.Detail))
+		done.Detail = fmt.Sprintf("%s cannot be added: %v%s", s.name, err, s.hint(err, done.Detail))
 	}
 	return done
 }
@@ -190,7 +205,7 @@ func (s *routeAgent) stop() actions.Done {
 	}
 	if ours {
 		if err := netlink.RouteDel(there); err != nil && !errors.Is(err, unix.ESRCH) {
-			return actions.Done{State: actions.Up, Detail: fmt.Sprintf("%s cannot be removed: %v", s.r, err)}
+			return actions.Done{State: actions.Up, Detail: fmt.Sprintf("%s cannot be removed: %v", s.name, err)}
 		}
 	}
 	done := s.look()

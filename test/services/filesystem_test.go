@@ -1,6 +1,7 @@
 package services
 
 import (
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -22,6 +23,12 @@ func loop(t *testing.T) (device, dir string) {
 		lab.Need(t)
 		t.Skip("loop devices need the real root, which there is not here: sudo make test")
 	}
+	lab.NeedPeer(t, func() (string, error) {
+		if _, err := os.Stat("/dev/loop-control"); err != nil {
+			return "", fmt.Errorf("there are no loop devices here (modprobe loop; docker: --privileged): %w", err)
+		}
+		return "", nil
+	})
 	need(t, "e2fsprogs mount util-linux", "mkfs.ext4", "/sbin/fsck.ext4", "losetup", "/bin/mount")
 	dir = space(t)
 	image := filepath.Join(dir, "image")

@@ -149,7 +149,7 @@ func TestRedisMasterDies(t *testing.T) {
 	b.until("GET k", "v")
 	a.kill()
 	b.until("INFO replication", "master_link_status:down")
-	h.want(actions.Look, a.Redis, true, actions.Down, "does not run")
+	h.want(actions.Look, a.Redis, true, actions.Down, "no Redis server runs")
 	h.want(actions.Stop, a.Redis, true, actions.Down)
 	h.want(actions.Qualify, a.Redis, false, actions.Down, "start redis-server")
 	b.MaxLag = time.Minute
