@@ -57,7 +57,7 @@ func TestServiceGroup(t *testing.T) {
 			Safety: actions.SafetySpec{Mode: actions.SafetyNone, ReleaseTimeout: time.Minute},
 			Steps: []actions.StepSpec{
 				usualStep("drbd.d", 60*s, 60*s, 10*s, 20*s, actions.DRBD{Resource: "r0", Admin: "/usr/sbin/drbdadm", Setup: "/usr/sbin/drbdsetup"}),
-				usualStep("filesystem.f", 60*s, 60*s, 20*s, 30*s, actions.Filesystem{DRBD: "r0", Volume: 1, Target: "/srv/f", Type: "ext4", Options: []string{"noatime"}, Fsck: "auto", Shared: true}),
+				usualStep("filesystem.f", 60*s, 60*s, 20*s, 30*s, actions.Filesystem{DRBD: "r0", Volume: 1, Admin: "/usr/sbin/drbdadm", Setup: "/usr/sbin/drbdsetup", Target: "/srv/f", Type: "ext4", Options: []string{"noatime"}, Fsck: "auto", Shared: true}),
 				usualStep("lsb.l", 60*s, 60*s, 30*s, 30*s, actions.LSB{Script: "/etc/init.d/asterisk", User: "root"}),
 				web,
 				usualStep("ocf.o", 60*s, 60*s, 30*s, 30*s, actions.OCF{Provider: "heartbeat", Type: "apache", Root: "/usr/lib/ocf", CheckLevel: 10,

@@ -185,13 +185,16 @@ func (d *decoder) ocfStep(b *section) actions.Agent {
 }
 
 func (d *decoder) postgresStep(b *section) actions.Agent {
-	a := actions.PostgreSQL{Data: d.clean(b.get("data")), Bin: d.clean(b.get("bin")), Host: b.get("host").text, Port: b.get("port").num, User: d.account(b.get("user")),
+	a := actions.PostgreSQL{Data: d.clean(b.get("data")), Bin: d.clean(b.get("bin")), Config: d.clean(b.get("config")), Host: b.get("host").text, Port: b.get("port").num, User: d.account(b.get("user")),
 		Role: b.get("role").text, Database: b.get("database").text, MaxAge: b.get("max_age").time, Manage: b.get("manage").yes}
 	if v := b.get("max_lag"); v.ok && v.text != "0" {
 		var ok bool
 		if a.MaxLag, ok = size(v.text); !ok {
 			d.errorf(v.at, "Not a size", "Write bytes like \"16MiB\" or \"1GiB\".")
 		}
+	}
+	if v := b.get("config"); a.Config != "" && !a.Manage && v.ok && b.get("manage").ok {
+		d.warnf(v.at, "config does nothing", "It is for the server's start, which is ours only with manage = true. Remove one of the two, or add it.")
 	}
 	if h := b.get("host"); h.ok && !strings.HasPrefix(h.text, "/") {
 		if _, err := netip.ParseAddr(h.text); err != nil {

@@ -118,6 +118,11 @@ func (d *decoder) storage(g *service) {
 		if !onDRBD {
 			continue
 		}
+		if k, mine := promoted[f.DRBD]; mine { // its device is asked for by the same commands
+			r := g.cfg.Ladder.Steps[k].Agent.(actions.DRBD)
+			f.Admin, f.Setup = r.Admin, r.Setup
+			g.cfg.Ladder.Steps[i].Agent = f
+		}
 		at := g.steps[i].header
 		index, there := promoted[resource]
 		if resource == "" { // /dev/drbd0 does not say whose it is

@@ -46,7 +46,7 @@ func stepBlocks() []block {
 			"step \"exec\" \"announce\" {\n  start  = [\"/usr/local/sbin/announce\", \"up\"]\n  stop   = [\"/usr/local/sbin/announce\", \"down\"]\n  status = [\"/usr/local/sbin/announce\", \"status\"]\n}", []string{"command", "script", "cmd"},
 			argument{name: "start", kind: texts, required: true, limits: commandLimits, doc: "Brings it up, and returns when it is usable. There is no shell.", example: `start = ["/usr/local/sbin/announce", "up"]`, elsewhere: []string{"up"}},
 			argument{name: "stop", kind: texts, required: true, limits: commandLimits, doc: "Brings it down, and returns when it is down.", example: `stop = ["/usr/local/sbin/announce", "down"]`, elsewhere: []string{"down"}},
-			argument{name: "status", kind: texts, limits: commandLimits, doc: "Says what is so: exit status 0 is up, 3 or 7 is down, any other is failed. Without it the step is taken to be as the last start or stop left it.",
+			argument{name: "status", kind: texts, limits: commandLimits, doc: "Says what is so: exit status 0 is up, 1–3 and 7 are down, any other is failed. Without it the step is taken to be as the last start or stop left it.",
 				example: `status = ["/usr/local/sbin/announce", "status"]`, elsewhere: []string{"monitor_command", "probe"}},
 			accountArgument("root"), exclusiveArgument("no")),
 		postgresBlock(), redisBlock(),
@@ -98,12 +98,13 @@ func postgresBlock() block {
 		"step \"postgresql\" \"main\" {\n  data = \"/var/lib/postgresql/15/main\"\n  bin  = \"/usr/lib/postgresql/15/bin\"\n}", []string{"postgres", "pgsql"},
 		argument{name: "data", kind: text, required: true, limits: "an absolute path", doc: "PGDATA.", example: `data = "/var/lib/postgresql/15/main"`, elsewhere: []string{"pgdata"}},
 		argument{name: "bin", kind: text, required: true, limits: "an absolute path", doc: "The directory of pg_ctl, pg_controldata and psql.", example: `bin = "/usr/lib/postgresql/15/bin"`, elsewhere: []string{"bindir"}},
+		argument{name: "config", kind: text, def: "", limits: "an absolute path", doc: "postgresql.conf where it is not in `data`; used with `manage`.", example: `config = "/etc/postgresql/15/main/postgresql.conf"`},
 		argument{name: "host", kind: text, def: "/var/run/postgresql", doc: "The directory of its socket, or its address.", example: `host = "127.0.0.1"`, elsewhere: []string{"socketdir", "pghost"}},
 		argument{name: "port", kind: number, def: 5432, min: 1, max: 65535, doc: "Its port.", example: `port = 5433`, elsewhere: []string{"pgport"}},
 		accountArgument("postgres", "pgdba"),
 		argument{name: "role", kind: text, def: "postgres", doc: "The database role that asks and promotes.", example: `role = "backbeat"`},
 		argument{name: "database", kind: text, def: "postgres", doc: "The database to connect to.", example: `database = "template1"`, elsewhere: []string{"pgdb"}},
-		argument{name: "max_lag", kind: text, def: "0", limits: "0, or bytes with KiB, MiB, GiB or TiB", doc: "How much of the WAL that it has received a standby may still have to replay for it to be promoted.", example: `max_lag = "16MiB"`},
+		argument{name: "max_lag", kind: text, def: "0", limits: "0, or bytes with KiB, MiB, GiB or TiB", doc: "How much of the WAL that it has received a standby may still have to replay for it to count as fit; a promotion waits for the rest. `\"0\"`: not looked at.", example: `max_lag = "16MiB"`},
 		argument{name: "max_age", kind: duration, def: "0s", shortest: time.Second, longest: 366 * 24 * time.Hour, zero: true, doc: "How long ago a standby may have lost its Active; `\"0s\"`: any time. With a limit, two hosts that were both off for longer need a person.", example: `max_age = "10m"`},
 		argument{name: "manage", kind: boolean, def: false, doc: "The server is started and stopped by us, with pg_ctl. Without it, it must run already.", example: `manage = true`})
 }
