@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"runtime"
 	"strings"
 	"time"
 
@@ -74,4 +75,23 @@ func shortest(cfg *daemon.Config) time.Duration {
 		}
 	}
 	return least
+}
+
+// urgent puts the calling thread, which is to be the loop's, before the others of
+// the process where that runs in real time: a thousand checks that compute would
+// otherwise share the processors with the adverts, in turns of 100 ms. calm
+// undoes it, so that a successor that this thread becomes does not climb on.
+func urgent() (calm func()) {
+	runtime.LockOSThread()
+	before, err := unix.SchedGetAttr(0, 0)
+	if err != nil || before.Policy != unix.SCHED_RR && before.Policy != unix.SCHED_FIFO || before.Priority >= 99 {
+		return runtime.UnlockOSThread
+	}
+	above := *before
+	above.Priority++
+	_ = unix.SchedSetAttr(0, &above, 0)
+	return func() {
+		_ = unix.SchedSetAttr(0, before, 0)
+		runtime.UnlockOSThread()
+	}
 }

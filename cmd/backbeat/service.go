@@ -145,7 +145,9 @@ func (s *service) live(ctx context.Context, cfg *daemon.Config, d *conf.Diagnost
 		time.AfterFunc(afterHandover, func() { s.keeper.Tidy(s.removed) })
 	}
 
+	calm := urgent()
 	err := s.loop.Run(ctx)
+	calm()
 	close(s.ended)
 
 	signals.stop()

@@ -26,6 +26,8 @@ const (
 var checkKinds = []struct{ kind, arguments string }{
 	{"none", ""},
 	{"http", `url = "http://10.77.0.2/%d"`},
+	{"https", `url = "https://10.77.0.2/%d"
+  verify = false`},
 	{"tcp", `address = "10.77.0.2:6379"
   send = "PING\r\n"
   expect = "PONG"`},
@@ -146,6 +148,9 @@ func checkConfig(kind, arguments, dir string) string {
 		return b.String()
 	}
 	for i := range checkCount {
+		if kind == "https" { // a name of the measurement's
+			kind = "http"
+		}
 		text := strings.ReplaceAll(strings.ReplaceAll(arguments, "%d", strconv.Itoa(i)), "DIR", dir)
 		fmt.Fprintf(&b, "check %q \"c%d\" {\n  %s\n  interval = \"1s\"\n}\n", kind, i, text)
 	}

@@ -7,32 +7,62 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
+	"os"
+	"strconv"
 	"time"
 
 	"github.com/godbus/dbus/v5"
 	"golang.org/x/net/dns/dnsmessage"
+	"golang.org/x/sys/unix"
 )
 
 // serve is the other side of the checks, in a process of its own so that its work
-// is not counted as the daemon's: `serve net ADDRESS` is a web server on port 80,
-// a name server on 53 and something that answers PONG on 6379; `serve systemd
+// is not counted as the daemon's: `serve net ADDRESS` is a web server on ports 80 and
+// 443, a name server on 53 and something that answers PONG on 6379; `serve systemd
 // ADDRESS` is systemd on a message bus. It ends with the lab.
 func serve(args []string) error {
 	if len(args) != 2 {
 		return errors.New("want net or systemd, and an address")
 	}
+	ordinary()
 	if args[0] == "systemd" {
 		return serveSystemd(args[1])
 	}
 	failed := make(chan error)
 	go func() { failed <- serveDNS(net.JoinHostPort(args[1], "53")) }()
 	go func() { failed <- serveTCP(net.JoinHostPort(args[1], "6379")) }()
+	go func() { failed <- serveTLS(net.JoinHostPort(args[1], "443")) }()
 	go func() {
 		srv := &http.Server{Addr: net.JoinHostPort(args[1], "80"), ReadHeaderTimeout: time.Minute,
 			Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "hello\n") })}
 		failed <- srv.ListenAndServe()
 	}()
 	return <-failed
+}
+
+// ordinary gives the process ordinary scheduling, as the services of a host have,
+// where the bench runs under `chrt -r` so that the daemon does.
+func ordinary() {
+	tasks, _ := os.ReadDir("/proc/self/task")
+	for _, t := range tasks {
+		if tid, err := strconv.Atoi(t.Name()); err == nil {
+			_ = unix.SchedSetAttr(tid, &unix.SchedAttr{Policy: unix.SCHED_NORMAL}, 0)
+		}
+	}
+}
+
+// serveTLS is a web server with the test certificate of net/http/httptest.
+func serveTLS(address string) error {
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return err
+	}
+	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "hello\n") }))
+	_ = srv.Listener.Close()
+	srv.Listener = l
+	srv.StartTLS()
+	select {} // it ends with the lab
 }
 
 func serveTCP(address string) error {
