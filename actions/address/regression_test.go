@@ -202,6 +202,9 @@ func TestAnotherStepsDownMeanwhile(t *testing.T) {
 	if all {
 		t.Error("a Release waited for all additions of another router")
 	}
+	// Or the end of the test waits for them: the kernel takes seconds for
+	// thousands of IPv6 addresses on one link, a busy one tens of seconds.
+	k.Want(actions.Wanted{Router: 2, Term: 2})
 }
 
 // A wish and the loss of its macvlan arrive together: the wish is answered.
