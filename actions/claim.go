@@ -75,7 +75,7 @@ func (c *claim) risk() string {
 }
 
 func (l *Ladder) grant(how string, fx []LadderEffect) []LadderEffect {
-	l.claim.granted, l.claim.how, l.claim.why, l.claim.at = true, how, "", Never
+	l.claim.granted, l.claim.how, l.claim.why, l.claim.at, l.claim.tries = true, how, "", Never, 0
 	return append(fx, LadderEffect{Kind: Note, Step: -1, Text: "exclusive data may be taken: " + how})
 }
 

@@ -197,7 +197,6 @@ func TestLadderConfigure(t *testing.T) {
 		c ok            => c:up, start d
 		d ok            => d:up
 		is ready height=4
-		# a step is looked at as it was told in the event, whatever index it had
 		configure none  => stop d
 	`)
 	g.settle("again", actions.Down)
@@ -285,4 +284,33 @@ func TestLadderLeave(t *testing.T) {
 		a down   => a:down
 		is bottom idle next=never
 	`)
+}
+
+// An effect names its step, also when the index is another step's by then, or none's.
+func TestLadderEffectNames(t *testing.T) {
+	g := raised(t, group(step("a")))
+	g.others = map[string]actions.LadderSpec{"none": group()}
+	g.play(`
+		configure none => stop a
+		a ok           => look a
+		a down         => a:down
+		is !reconfiguring
+	`)
+	if e := g.said[0]; e.Name != "lsb.a" || e.Step != 0 || g.l.StepName(e.Step) != "" {
+		t.Errorf("%+v, and step 0 is %q", e, g.l.StepName(0))
+	}
+}
+
+func TestLadderFind(t *testing.T) {
+	mount := step("data", exclusive)
+	mount.Name = "filesystem.data"
+	l := actions.NewLadder(1, "web1", group(step("data"), mount, step("web")))
+	for name, want := range map[string]int{"lsb.data": 0, "filesystem.data": 1, "data": -1, "web": 2, "eb": -1, "": -1, "lsb.web": 2, "none": -1} {
+		if got := l.Find(name); got != want {
+			t.Errorf("Find(%q) = %d, want %d", name, got, want)
+		}
+	}
+	if l.StepName(2) != "lsb.web" || l.StepName(-1) != "" || l.StepName(3) != "" {
+		t.Error("StepName is wrong")
+	}
 }

@@ -282,6 +282,26 @@ func TestLadderClaimAcrossMaintenance(t *testing.T) {
 	`)
 }
 
+// Fences that failed before a human confirmed are forgotten with that.
+func TestLadderClaimAfterFailedFence(t *testing.T) {
+	g := rested(t, fenced(data()))
+	g.others = map[string]actions.LadderSpec{"none": unsafe(data()), "fence": fenced(data())}
+	g.play(`
+		aim up silent   => start a
+		a ok            => a:up, fence
+		fence fail      => alarm
+		confirm         => start b
+		b hopeless down => b:down, alarm, stop a
+		configure none  => -
+		configure fence => -
+		is !claimed
+		a ok            => look a
+		a down          => a:down
+		wait            => start a
+		a ok            => a:up, fence
+	`)
+}
+
 // What one mode of safety lets pass, another may not.
 func TestLadderClaimConfigure(t *testing.T) {
 	g := rested(t, unsafe(data()))

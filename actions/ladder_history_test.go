@@ -91,12 +91,14 @@ func FuzzLadder(f *testing.F) {
 		b := &bytes{left: decisions}
 		var log strings.Builder
 		w := newWorld(b, &log)
-		for err := w.step(actions.LadderTimeout{}); len(b.left) > 0; err = w.something() {
-			if err != nil {
-				t.Fatalf("%v\n%s", err, log.String())
-			}
+		err := w.step(actions.LadderTimeout{})
+		for err == nil && len(b.left) > 0 {
+			err = w.something()
 		}
-		if err := w.becomeKind(); err != nil {
+		if err == nil {
+			err = w.becomeKind()
+		}
+		if err != nil {
 			t.Fatalf("%v\n%s", err, log.String())
 		}
 	})
