@@ -364,3 +364,22 @@ func TestDemoInterval(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 }
+
+// TestMigrationPage: what docs/migration.md shows is a configuration, and the same
+// for both hosts.
+func TestMigrationPage(t *testing.T) {
+	text, err := os.ReadFile("../docs/migration.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	parts := strings.Split(string(text), "```hcl\n")
+	if len(parts) != 3 {
+		t.Fatalf("%d examples", len(parts)-1)
+	}
+	for _, p := range parts[1:] {
+		example, _, _ := strings.Cut(p, "```")
+		if d := CheckPair(pairOf(t, example, "node1", "node2")); len(d.List()) > 0 {
+			t.Errorf("%s\n%s", example, render(t, d))
+		}
+	}
+}
