@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/backbeat-ha/backbeat/actions"
 	"github.com/backbeat-ha/backbeat/daemon"
 	"github.com/backbeat-ha/backbeat/daemon/control"
+	"github.com/backbeat-ha/backbeat/vrrp"
 )
 
 // repeatPause is how long a line that differs from the one before in numbers
@@ -31,6 +33,7 @@ type follower struct {
 	told              map[string]string  // the last line about each thing
 	toldAt            map[string]float64 // and when
 	stepped           map[string]bool    // routers seen on their way out
+	moving            map[string]float64 // since when a step is being moved
 
 	// What the last look has come to.
 	waits, failed, notes []string
@@ -39,7 +42,7 @@ type follower struct {
 
 func newFollower(t *tool, before *control.Status, list []control.CommandRequest) *follower {
 	return &follower{look: t.look, zone: t.zone, before: before, last: before,
-		told: map[string]string{}, toldAt: map[string]float64{}, stepped: map[string]bool{}}
+		told: map[string]string{}, toldAt: map[string]float64{}, stepped: map[string]bool{}, moving: map[string]float64{}}
 }
 
 // concerns notes a command that was accepted, and whom it is about.
@@ -176,26 +179,36 @@ func (f *follower) successor(st *control.Status, r *daemon.RouterStatus) (who st
 	if a := r.Active; a != nil && !a.Self && a.Priority > 0 {
 		return fmt.Sprintf("%s (priority %d)", clean(a.Address), a.Priority), true
 	}
-	since := max(st.At.Sub(r.Since).Seconds(), 0) + 0.1 // since it left; a little for the rounding of clocks
-	for i := range r.Peers {
-		p := &r.Peers[i]
-		if p.RefusedAs == "" && !p.ForeignGroup && p.Priority > 0 && p.HeardAgo < since+p.Interval && r.State == "initialize" {
-			return fmt.Sprintf("%s (priority %d)", clean(p.Address), p.Priority), true
-		}
+	// The successor's first advert ends our time as Active, and may be older than that by a bit.
+	if p := lastPeer(r, st.At.Sub(r.Since).Seconds()+0.1); p != nil {
+		return fmt.Sprintf("%s (priority %d)", clean(p.Address), p.Priority), true
 	}
-	if a := overheard(r); a != "" {
-		return a, true
-	}
-	return "", false
+	who = overheard(r)
+	return who, who != ""
 }
 
-// overheard is the source of adverts that a router in Initialize does not listen to.
+// lastPeer is the peer that a router in Initialize has believed last, within
+// that many seconds.
+func lastPeer(r *daemon.RouterStatus, within float64) *daemon.PeerStatus {
+	for i := range r.Peers {
+		if p := &r.Peers[i]; r.State == "initialize" && p.RefusedAs == "" && !p.ForeignGroup && p.Priority > 0 && p.HeardAgo <= within {
+			return p
+		}
+	}
+	return nil
+}
+
+// overheard is who else advertises for a router in Initialize, which does not
+// listen to anybody; empty if nobody was heard lately.
 func overheard(r *daemon.RouterStatus) string {
+	lately := 3*max(r.AdvertisementInterval, r.ActiveAdverInterval) + 1
 	for i := range r.Refused {
-		if v := &r.Refused[i]; r.State == "initialize" && v.Drop == "initialize-ignored" && v.Source != "" &&
-			v.AgoSeconds < 3*max(r.AdvertisementInterval, r.ActiveAdverInterval)+1 {
+		if v := &r.Refused[i]; r.State == "initialize" && v.Drop == vrrp.DropNotReady.String() && v.Source != "" && v.AgoSeconds < lately {
 			return clean(v.Source)
 		}
+	}
+	if p := lastPeer(r, lately); p != nil {
+		return clean(p.Address)
 	}
 	return ""
 }
@@ -204,15 +217,19 @@ func overheard(r *daemon.RouterStatus) string {
 func (f *follower) groupLines(st *control.Status, s *daemon.ServiceStatus) (lines []string) {
 	old := serviceIn(f.last, s.Name)
 	steps := slices.Clone(s.Steps)
-	if s.Aim == "down" {
+	if s.Aim == "down" || slices.ContainsFunc(steps, func(k daemon.StepStatus) bool { return moves(k.Doing) && strings.HasSuffix(k.Doing, "stop") }) {
 		slices.Reverse(steps) // as they go
 	}
 	for i := range steps {
-		k := &steps[i]
-		was := stepIn(old, k.Name)
-		text := f.stepLine(st, was, k)
-		if text != "" {
-			lines = f.say(lines, st, s.Name+"/"+k.Name, s.Name, text)
+		k, key := &steps[i], s.Name+"/"+steps[i].Name
+		if _, known := f.moving[key]; moves(k.Doing) && !known {
+			f.moving[key] = f.elapsed(st) - k.DoingFor
+		}
+		if text := f.stepLine(st, stepIn(old, k.Name), k, key); text != "" {
+			lines = f.say(lines, st, key, s.Name, text)
+		}
+		if !moves(k.Doing) && k.State != "neither" {
+			delete(f.moving, key)
 		}
 	}
 	switch s.State {
@@ -225,23 +242,26 @@ func (f *follower) groupLines(st *control.Status, s *daemon.ServiceStatus) (line
 }
 
 // stepLine is what is new about a step since the last look, or nothing.
-func (f *follower) stepLine(st *control.Status, was, k *daemon.StepStatus) string {
+func (f *follower) stepLine(st *control.Status, was, k *daemon.StepStatus, key string) string {
 	name := clean(k.Name)
 	switch {
 	case k.Stuck && (was == nil || !was.Stuck):
 		return f.red(name + " is stuck: " + clean(k.Detail))
 	case was == nil:
 		return ""
+	case moves(k.Doing) && k.Progress != "" && k.Progress != was.Progress:
+		return name + " " + doing(k.Doing) + ": " + clean(k.Progress)
+	case moves(k.Doing):
+		if k.Doing == was.Doing && k.DoingFor > was.DoingFor {
+			return ""
+		}
+		return name + " " + doing(k.Doing)
 	case k.State != was.State:
 		took := ""
-		if d := was.DoingFor + st.At.Sub(f.last.At).Seconds() - k.For; was.Doing != "" && d > 0 {
-			took = " (" + rest(d) + ")"
+		if at, known := f.moving[key]; known && f.elapsed(st)-k.For > at {
+			took = " (" + rest(math.Round((f.elapsed(st)-k.For-at)*100)/100) + ")"
 		}
 		return f.stepState(name, k, took)
-	case k.Progress != "" && k.Progress != was.Progress:
-		return name + " " + doing(k.Doing) + ": " + clean(k.Progress)
-	case moves(k.Doing) && k.Doing != was.Doing:
-		return name + " " + doing(k.Doing)
 	}
 	return ""
 }
@@ -255,9 +275,15 @@ func (f *follower) stepState(name string, k *daemon.StepStatus, took string) str
 	case "up":
 		return f.green(name+" up") + took + detail
 	case "down":
+		if !strings.HasPrefix(k.Detail, "Secondary") { // a role is worth a word; that what is down does not run is not
+			detail = ""
+		}
 		return name + " down" + took + detail
 	case "neither":
-		return f.yellow(name+" is neither up nor down") + took + detail
+		if detail != "" {
+			return f.yellow(name) + detail
+		}
+		return f.yellow(name + " is neither up nor down")
 	default:
 		return f.yellow(name+" cannot be looked at") + detail
 	}

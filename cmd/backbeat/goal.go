@@ -155,7 +155,12 @@ func (f *follower) judgeSettled(s *daemon.ServiceStatus) {
 	case s.Aim == "up" && (s.State == "up" || s.State == "limited"):
 	case s.State == "unfit" && s.Aim == "up", s.State == "unfit" && f.verb() == daemon.CommandClear:
 		f.fail("%s: this host cannot serve: %s. Correct it, then: backbeat clear %s", name, clean(s.Unfit), name)
+	case s.State == "looking" && f.verb() == daemon.CommandClear:
+		f.wait("%s: %s", name, groupWaits(s))
 	case s.Aim == "down" && standsDown(s, 0):
+		if f.verb() == daemon.CommandClear && s.Unqualified != "" {
+			f.note("%s: %s", name, f.yellow("it still could not be brought up here: "+clean(s.Unqualified)))
+		}
 	case s.Maintenance != "":
 		f.note("%s: %s", name, f.yellow("its steps are not touched: "+clean(s.Maintenance)))
 	default:
@@ -285,8 +290,8 @@ func (f *follower) closed(st *control.Status, q *control.CommandRequest) string 
 		return "maintenance is over" + f.stands(st)
 	case daemon.CommandGroupStop:
 		what := "all of it stays down"
-		if q.Step != "" {
-			what = clean(q.Step) + " and what stands on it stay down"
+		if s := serviceIn(st, joined(f.services)); q.Step != "" && s != nil && f.stepIndex(s) < len(s.Steps) {
+			what = clean(s.Steps[f.stepIndex(s)].Name) + " and what stands on it stay down"
 		}
 		s := fmt.Sprintf("%s: %s until backbeat group start %s", name, what, name)
 		if q.Unmanage {

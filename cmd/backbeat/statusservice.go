@@ -146,7 +146,7 @@ func stepNotes(k *daemon.StepStatus) (out []string) {
 // remarks are what else is to be said of a group, with what to do about it.
 func (p *statusPrinter) remarks(s *daemon.ServiceStatus) (out []string) {
 	name := clean(s.Name)
-	if !calm(s) && s.Unfit == "" && s.Text != "" {
+	if !calm(s) && s.Unfit == "" && (s.Unqualified == "" || s.State != "down") && s.Text != "" {
 		out = append(out, p.dim("why: "+clean(s.Text)))
 	}
 	if s.Stuck != "" {
