@@ -18,7 +18,8 @@ const (
 	// ForceStop is the rung after Stop has failed: kill, force, whatever the kind
 	// has. Data is never discarded for it.
 	ForceStop
-	// Qualify finds out whether this host could start it, without starting it.
+	// Qualify finds out whether this host could start it, without starting it. With
+	// Step -1 it asks the fence devices of the group whether they would work.
 	Qualify
 	// Prepare brings up what a host needs while it does not serve (drbd: adjust;
 	// a promotable OCF agent: start). Harmless when done already.
@@ -49,7 +50,7 @@ type Job struct {
 	Step  int
 	Verb  Verb
 	Agent Agent
-	// Fence are the devices of a Fence job.
+	// Fence are the devices of a Fence job, or of a Qualify with Step -1.
 	Fence []FenceSpec
 	// Name is the group's and the step's for messages and for the names of OCF
 	// instances: "site/drbd.wwwdata".

@@ -121,8 +121,8 @@ type FenceSpec struct {
 	// Target is the host that it switches off, as people call it.
 	Target string
 	User   string
-	// Timeout bounds one run; Delay is waited first, so that two hosts do not
-	// shoot each other.
+	// Timeout bounds the action and its confirmation together; Delay is waited
+	// first, so that two hosts do not shoot each other.
 	Timeout, Delay time.Duration
 }
 

@@ -87,6 +87,17 @@ func (h *Hands) residue(ctx context.Context, job *actions.Job) string {
 	return describe(group.Processes())
 }
 
+// down checks an answer that says down: with processes left it is neither,
+// whatever the step's own status says.
+func (h *Hands) down(ctx context.Context, job *actions.Job, d actions.Done) actions.Done {
+	if d.OK && d.State == actions.Down {
+		if left := h.residue(ctx, job); left != "" {
+			d.State, d.Detail = actions.Neither, join(d.Detail, left)
+		}
+	}
+	return d
+}
+
 // emptied waits until a condition holds, at most for limit.
 func emptied(ctx context.Context, limit time.Duration, is func() bool) bool {
 	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), limit)

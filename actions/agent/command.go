@@ -33,7 +33,7 @@ func (h *Hands) command(ctx context.Context, job *actions.Job, a actions.Command
 	case actions.Prepare, actions.Qualify:
 		return h.commandQualify(job, a)
 	default:
-		return h.commandLook(ctx, job, a)
+		return h.down(ctx, job, h.commandLook(ctx, job, a))
 	}
 }
 

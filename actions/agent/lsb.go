@@ -35,7 +35,7 @@ func (h *Hands) lsb(ctx context.Context, job *actions.Job, a actions.LSB, tell s
 	case actions.Prepare, actions.Qualify:
 		return h.lsbQualify(job, a)
 	default:
-		return h.lsbStatus(ctx, job, a)
+		return h.down(ctx, job, h.lsbStatus(ctx, job, a))
 	}
 }
 

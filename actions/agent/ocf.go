@@ -67,7 +67,7 @@ func (h *Hands) ocf(ctx context.Context, job *actions.Job, a actions.OCF, tell s
 		}
 		return h.ocfQualify(ctx, job, a)
 	default:
-		return ocfLook(job, h.act(ctx, job, a, "monitor", nothing))
+		return h.down(ctx, job, ocfLook(job, h.act(ctx, job, a, "monitor", nothing)))
 	}
 }
 
@@ -156,7 +156,7 @@ func (h *Hands) ocfForce(ctx context.Context, job *actions.Job, a actions.OCF, t
 	if ctx.Err() == nil {
 		after = ctx
 	}
-	d := ocfLook(job, h.act(after, job, a, "monitor", nothing))
+	d := h.down(after, job, ocfLook(job, h.act(after, job, a, "monitor", nothing)))
 	d.Output = stop.res.Output
 	if d.OK = d.OK && d.State == actions.Down; !d.OK {
 		if stop.code != ocfSuccess {

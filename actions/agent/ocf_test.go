@@ -252,7 +252,11 @@ esac`)
 		t.Skipf("what a stop has left cannot be found out: %v", err)
 	}
 	d := b.do(job)
-	b.check(d, false, actions.Neither, fmt.Sprintf("1 process left: %d (sleep)", pid))
+	left := fmt.Sprintf("1 process left: %d (sleep)", pid)
+	b.check(d, false, actions.Neither, left)
+	b.write("pid", "0") // the agent has lost sight of it
+	b.want(actions.Look, a, true, actions.Neither, "not running; "+left) // whatever the agent says
+	b.write("pid", strconv.Itoa(pid))
 	b.want(actions.ForceStop, a, true, actions.Down, "")
 	if err := unix.Kill(pid, 0); err != unix.ESRCH && !onlyZombies(pid) {
 		t.Errorf("the daemon lives: %v", err)
