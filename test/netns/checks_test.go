@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/backbeat-ha/backbeat/daemon"
 	"github.com/backbeat-ha/backbeat/test/lab"
@@ -94,5 +95,44 @@ check "http" "peer" { url = "http://10.77.0.3/" }
 	}
 	if got := fmt.Sprint(kept); len(kept) != 4 || kept[0] != "/dev/null" || !strings.HasPrefix(kept[1], "pipe:") || kept[1] != kept[2] || !strings.HasPrefix(kept[3], "/proc/") {
 		t.Errorf("descriptors of a command: %s\n%s", got, out)
+	}
+}
+
+// A thousand checks a second, of which most find nobody, move no advert.
+func TestThousandChecksMoveNoAdvert(t *testing.T) {
+	t.Parallel()
+	var b strings.Builder
+	for i := range 250 {
+		fmt.Fprintf(&b, "check \"icmp\" \"c%d\" { target = \"10.77.0.%d\" }\n", i, 50+i%50)
+		fmt.Fprintf(&b, "check \"tcp\" \"c%d\" { address = \"10.77.0.3:%d\" }\n", i, 1+i)
+		fmt.Fprintf(&b, "check \"http\" \"c%d\" { url = \"http://10.77.0.77/%d\" }\n", i, i)
+		fmt.Fprintf(&b, "check \"load\" \"c%d\" { max_1m = %d }\n", i, 1000+i)
+	}
+	s := newScene(t, config(b.String(), web()))
+	s.start(s.r1, s.r2)
+	s.active("r1")
+	s.rest(2 * interval)
+	from := lab.Now()
+	s.rest(4 * time.Second)
+	last := from
+	var worst time.Duration
+	for _, f := range s.sniffer.Adverts(from, "r1") {
+		worst, last = max(worst, f.At-last), f.At
+	}
+	page, err := s.r1.Status(s.ctx)
+	s.must(err)
+	var runs, late uint64
+	for i := range page.Checks {
+		runs, late = runs+page.Checks[i].Runs, late+page.Checks[i].Late
+	}
+	t.Logf("%d runs of %d checks, %d late; the longest time between adverts is %s, the machine stalled for %s", runs, len(page.Checks), late, worst, s.Stall(from))
+	if worst > interval+s.slack(from) {
+		t.Errorf("%s between two adverts, interval %s", worst, interval)
+	}
+	if len(s.sniffer.Adverts(from, "r2")) > 0 {
+		t.Error("r2 took over")
+	}
+	if runs < 1000 {
+		t.Errorf("%d runs", runs)
 	}
 }
