@@ -5,9 +5,12 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/backbeat-ha/backbeat/actions"
+	"github.com/backbeat-ha/backbeat/daemon"
 	"github.com/backbeat-ha/backbeat/vrrp"
 )
 
@@ -49,6 +52,7 @@ func FuzzLoad(f *testing.F) {
 		if cfg.Node == "" || len(cfg.Routers) == 0 {
 			t.Fatalf("%+v", cfg)
 		}
+		servicesKept(t, cfg)
 		groups := make(map[string]bool)
 		for _, g := range cfg.Groups {
 			if groups[g.Name] || len(g.Members) < 2 {
@@ -90,4 +94,43 @@ func FuzzLoad(f *testing.F) {
 			}
 		}
 	})
+}
+
+// servicesKept: a service group keeps the promises of daemon.ServiceConfig and
+// actions.LadderSpec.
+func servicesKept(t *testing.T, cfg *daemon.Config) {
+	routers := make(map[string]bool)
+	for i := range cfg.Routers {
+		routers[cfg.Routers[i].Name] = true
+	}
+	followed, names := make(map[string]bool), make(map[string]bool)
+	for i := range cfg.Services {
+		g := &cfg.Services[i]
+		l := &g.Ladder
+		if names[l.Name] || len(g.Follows) == 0 || len(l.Steps) == 0 || l.HoldOff <= 0 || l.HoldOffMax < l.HoldOff ||
+			l.Exclusive() < len(l.Steps) && l.Safety.Mode == actions.SafetyNotNeeded || l.Safety.Mode == actions.SafetyFence && len(l.Safety.Fence) == 0 {
+			t.Fatalf("%+v", g)
+		}
+		names[l.Name] = true
+		for _, r := range g.Follows {
+			if !routers[r] || followed[r] {
+				t.Fatalf("%+v", g)
+			}
+			followed[r] = true
+		}
+		steps := make(map[string]bool)
+		for k := range l.Steps {
+			s := &l.Steps[k]
+			if s.Agent == nil || steps[s.Name] || s.StartTimeout <= 0 || s.StopTimeout <= 0 || s.Monitor.Timeout <= 0 || s.Monitor.Failures < 1 || s.Window <= 0 ||
+				!strings.HasPrefix(s.Name, s.Agent.Kind()+".") {
+				t.Fatalf("%+v", s)
+			}
+			steps[s.Name] = true
+		}
+		for _, f := range l.Safety.Fence {
+			if f.Target == cfg.Node || len(f.Command) == 0 || f.Command[0][0] != '/' || f.Timeout <= 0 {
+				t.Fatalf("%+v", f)
+			}
+		}
+	}
 }

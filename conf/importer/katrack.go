@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -40,52 +41,21 @@ func (k *keepalived) tracker(n *node) {
 	t := &tracker{given: n.word(1), line: n.line}
 	k.trackers[kind+" "+t.given] = t
 	t.name = k.checks.make(t.given)
-	period := func(s *node, name string, longest time.Duration) time.Duration {
-		d, ok := span(s.word(1))
-		if !ok || d > longest {
-			t.lack(s.line, "%s: not a time up to %v", s.text(), longest)
-			return 0
-		}
-		return d
-	}
-	interval, timeout, rise, fall := time.Second, time.Duration(0), 1, 1
-	user := k.scriptUser()
+	d := &trackerTimes{interval: time.Second, rise: 1, fall: 1, user: k.scriptUser()} // keepalived's defaults
 	for _, s := range n.block {
 		switch s.word(0) {
 		case "script", "process", "file":
-			t.what(k, kind, s)
-		case "interval":
-			interval = max(period(s, "interval", 24*time.Hour), 100*time.Millisecond)
-		case "timeout":
-			timeout = period(s, "timeout", time.Hour)
-		case "rise", "fall":
-			count, ok := whole(s.word(1), 1, 1000)
-			if !ok {
-				t.lack(s.line, "%s: not a number from 1 to 1000", s.text())
-				count = 1
+			if t.kind == "" {
+				t.what(k, kind, s)
 			}
-			if s.word(0) == "rise" {
-				rise = count
-			} else {
-				fall = count
+		case "quorum", "quorum_max":
+			if kind != "vrrp_track_process" {
+				t.lack(s.line, "unknown keyword %q in %s", s.text(), kind)
+				continue
 			}
-		case "weight":
-			t.weight, _ = strconv.Atoi(s.word(1))
-			t.reverse = s.word(2) == "reverse"
-		case "user":
-			user = s.word(1)
-		case "init_fail":
-			t.lines = append(t.lines, `initial = "failing"`)
-		case "quorum":
-			if count, ok := whole(s.word(1), 0, 100000); ok && t.kind == "process" {
-				t.lines = append(t.lines, fmt.Sprintf("min = %d", count))
-			}
-		case "quorum_max":
-			if count, ok := whole(s.word(1), 1, 100000); ok {
-				t.lines = append(t.lines, fmt.Sprintf("max = %d", count))
-			}
+			t.statement(s, d)
 		default:
-			t.lack(s.line, "%s of %s", s.text(), t.given)
+			t.statement(s, d)
 		}
 	}
 	if t.kind == "" {
@@ -93,13 +63,65 @@ func (k *keepalived) tracker(n *node) {
 		t.kind, t.lines = "exec", append(t.lines, `command = ["/bin/true"] # a guess`)
 	}
 	if kind == "vrrp_script" {
-		t.lines = append(t.lines, "interval = "+seconds(interval), fmt.Sprintf("rise = %d", rise), fmt.Sprintf("fall = %d", fall))
-		if timeout > 0 {
-			t.lines = append(t.lines, "timeout = "+seconds(min(max(timeout, 10*time.Millisecond), interval)))
+		t.lines = append(t.lines, "interval = "+seconds(d.interval), fmt.Sprintf("rise = %d", d.rise), fmt.Sprintf("fall = %d", d.fall))
+		if d.timeout > 0 {
+			t.lines = append(t.lines, "timeout = "+seconds(min(max(d.timeout, 10*time.Millisecond), d.interval)))
 		}
 	}
 	if t.kind == "exec" {
-		t.lines = append(t.lines, "user = "+quote(user))
+		t.lines = append(t.lines, "user = "+quote(d.user))
+	}
+}
+
+// trackerTimes is what a vrrp_script says beside the script.
+type trackerTimes struct {
+	interval, timeout time.Duration
+	rise, fall        int
+	user              string
+}
+
+// statement reads one line of a tracker.
+func (t *tracker) statement(s *node, d *trackerTimes) {
+	period := func(longest time.Duration) time.Duration {
+		v, ok := span(s.word(1))
+		if !ok || v > longest {
+			t.lack(s.line, "%s: not a time up to %v", s.text(), longest)
+			return 0
+		}
+		return v
+	}
+	count := func(low, high, otherwise int) int {
+		n, ok := whole(s.word(1), low, high)
+		if !ok {
+			t.lack(s.line, "%s: not a number from %d to %d", s.text(), low, high)
+			return otherwise
+		}
+		return n
+	}
+	switch s.word(0) {
+	case "interval":
+		d.interval = max(period(24*time.Hour), 100*time.Millisecond)
+	case "timeout":
+		d.timeout = period(time.Hour)
+	case "rise":
+		d.rise = count(1, 1000, 1)
+	case "fall":
+		d.fall = count(1, 1000, 1)
+	case "weight":
+		t.weight = count(-254, 254, 0)
+		t.reverse = s.word(2) == "reverse"
+	case "user":
+		d.user = s.word(1)
+	case "init_fail":
+		if !slices.Contains(t.lines, `initial = "failing"`) {
+			t.lines = append(t.lines, `initial = "failing"`)
+		}
+	case "quorum":
+		t.lines = append(t.lines, fmt.Sprintf("min = %d", count(0, 100000, 1)))
+	case "quorum_max":
+		t.lines = append(t.lines, fmt.Sprintf("max = %d", count(1, 100000, 0)))
+	default:
+		t.lack(s.line, "%s of %s", s.text(), t.given)
 	}
 }
 
