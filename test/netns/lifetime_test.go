@@ -1,6 +1,7 @@
 package netns
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -50,5 +51,45 @@ func TestLifetimeOff(t *testing.T) {
 	s.rest(4 * time.Second)
 	if !s.Host("r1").Has(vip4) {
 		t.Error("the address went by itself")
+	}
+}
+
+// What a crash left is taken off by `backbeat release`, which says goodbye for the
+// dead: the other takes over after its Skew_Time.
+func TestReleaseAfterACrash(t *testing.T) {
+	t.Parallel()
+	for name, lines := range map[string][]string{
+		"plain":       {`interval = "2s"`},
+		"virtual MAC": {`interval = "2s"`, `virtual_mac = true`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newPair(t, config(web(lines...)))
+			s.turnedDown(s.r1.Verb(s.ctx, "release", "--runtime-dir", s.r1.RuntimeDir(), "-c", s.r1.ConfigFile())) // refused beside a running daemon
+			s.r1.Kill()
+			from := lab.Now()
+			out, errs, code, err := s.r1.Verb(s.ctx, "release", "--runtime-dir", s.r1.RuntimeDir(), "-c", s.r1.ConfigFile())
+			s.must(err)
+			if code != 0 || !strings.Contains(out, "removed ") || !strings.Contains(out, "said goodbye for web") {
+				t.Fatalf("exit status %d: %s%s", code, out, errs)
+			}
+			if s.Host("r1").Has(vip4) {
+				t.Error("the address is still there")
+			}
+			s.active("r2")
+			const skew2 = 2 * time.Second * 156 / 256
+			if took := lab.Now() - from; took > skew2+time.Second+s.slack(from) {
+				t.Errorf("r2 took over after %s, its Skew_Time is %s", took, skew2)
+			}
+		})
+	}
+}
+
+// turnedDown wants a verb to be refused.
+func (s *scene) turnedDown(out, errs string, code int, err error) {
+	s.t.Helper()
+	s.must(err)
+	if code == 0 {
+		s.t.Errorf("not refused: %s%s", out, errs)
 	}
 }

@@ -1,0 +1,199 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/backbeat-ha/backbeat/actions/address"
+	"github.com/backbeat-ha/backbeat/daemon"
+	"github.com/backbeat-ha/backbeat/daemon/control"
+	"github.com/backbeat-ha/backbeat/daemon/journal"
+	"github.com/backbeat-ha/backbeat/vrrp"
+	"github.com/backbeat-ha/backbeat/vrrp/wire"
+)
+
+// goodbyePatience bounds the wait for sockets to say goodbye with.
+const goodbyePatience = time.Second
+
+func (t *tool) releaseVerb() *cobra.Command {
+	var config, runtimeDir string
+	var afterExit bool
+	c := &cobra.Command{
+		Use:   "release",
+		Short: "Take off what a daemon that has died left in the kernel, and say goodbye for it",
+		Long: `Take off what a daemon that has died left in the kernel: addresses, routes, rules,
+macvlans, nftables, sysctls, as its ledger in the runtime directory says. Then tell
+the other routers that it is gone (priority 0), so that they take over after their
+Skew_Time. Steps of service groups are left as they are: the next start looks at them.
+
+It refuses to work beside a running daemon. The systemd unit calls it after each
+end; after a restart that was handed over it does nothing.`,
+		Args: none,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return failed(t.release(c.Context(), config, runtimeDir, afterExit))
+		},
+	}
+	c.Flags().StringVarP(&config, "config", "c", defaultConfig, "the configuration: a `file`, or a directory with *.hcl files")
+	c.Flags().StringVar(&runtimeDir, "runtime-dir", "/run/backbeat", "the daemon's runtime `directory`")
+	c.Flags().BoolVar(&afterExit, "after-exit", false, "quietly do nothing if the daemon has left everything to its successor, or nothing at all")
+	return c
+}
+
+func (t *tool) release(ctx context.Context, config, runtimeDir string, afterExit bool) error {
+	ignore := func(any) {}
+	port, err := wire.New(ignore)
+	if err != nil {
+		return err
+	}
+	defer port.Close()
+	if journal.PeekHandoff(runtimeDir, port.Now()) {
+		if !afterExit {
+			fmt.Fprintln(t.out, "nothing was done: a daemon has just left everything to its successor; try again in a minute if there is none")
+		}
+		return nil
+	}
+	lock := control.New(control.Options{Path: filepath.Join(runtimeDir, "control.sock"), Lock: filepath.Join(runtimeDir, "backbeat.lock"),
+		Post: func(daemon.Input) {}, Log: func(slog.Level, string, ...slog.Attr) {}})
+	if err := lock.Open(); err != nil {
+		return err // a running daemon looks after its own
+	}
+	defer lock.Close()
+	if err := checkPrivilege(); err != nil {
+		return err
+	}
+	left, err := address.New(address.Options{Ledger: filepath.Join(runtimeDir, "addresses"), Post: ignore}).Sweep(ctx)
+	for _, l := range left {
+		fmt.Fprintf(t.out, "removed %s\n", l)
+	}
+	if err != nil {
+		return err
+	}
+	if len(left) == 0 {
+		if !afterExit {
+			fmt.Fprintln(t.out, "nothing was left behind")
+		}
+		return nil
+	}
+	cfg, _, err := t.load(config, "")
+	if err != nil || cfg == nil {
+		return fmt.Errorf("what was left behind is removed, but without a readable configuration nobody can be told goodbye: %s", config)
+	}
+	for _, name := range goodbye(ctx, cfg, left) {
+		fmt.Fprintf(t.out, "said goodbye for %s\n", name)
+	}
+	return nil
+}
+
+// goodbye sends a priority 0 for each router that was Active, as far as what it
+// left tells, and returns their names. Of a virtual MAC alone nobody can tell; an
+// Active that hears a needless goodbye answers it, and nothing happens.
+func goodbye(ctx context.Context, cfg *daemon.Config, left []address.Left) (said []string) {
+	ready := make(chan vrrp.SocketReady, 2*len(cfg.Routers))
+	port, err := wire.New(func(v any) {
+		if s, ok := v.(vrrp.SocketReady); ok {
+			ready <- s
+		}
+	})
+	if err != nil {
+		return nil
+	}
+	defer port.Close()
+	ctx, cancel := context.WithTimeout(ctx, goodbyePatience)
+	defer cancel()
+	for i := range cfg.Routers {
+		r := &cfg.Routers[i]
+		link, err := net.InterfaceByName(r.Interface)
+		if err != nil || !heldBy(r, left, link.Index) {
+			continue
+		}
+		src := ownAddress(r, link)
+		if !src.IsValid() {
+			continue
+		}
+		port.Listen(vrrp.Listening{Link: link.Index, Family: r.Spec.Family, Group: r.Spec.MulticastGroup()})
+		select {
+		case s := <-ready:
+			if s.Err != "" {
+				continue
+			}
+		case <-ctx.Done():
+			return said
+		}
+		farewell(port, r, link.Index, src)
+		said = append(said, r.Name)
+	}
+	return said
+}
+
+// farewell sends one router's priority 0, to the group or to each peer.
+func farewell(port *wire.Port, r *daemon.RouterConfig, link int, src netip.Addr) {
+	fsm := vrrp.New(r.Spec)
+	advert := fsm.Advert(vrrp.PriorityStop)
+	path := vrrp.Path{Link: link, Family: r.Spec.Family, Src: src, Dst: r.Spec.MulticastGroup(), TTL: vrrp.HopLimit}
+	if r.VirtualMAC && !r.Spec.Unicast() {
+		path.MAC = vrrp.VirtualMAC(r.Spec.Family, r.Spec.VRID)
+	}
+	to := []netip.Addr{path.Dst}
+	if r.Spec.Unicast() {
+		to = to[:0]
+		for _, p := range r.Spec.Peers {
+			to = append(to, p.Addr)
+		}
+		if r.Spec.TTL > 0 {
+			path.TTL = r.Spec.TTL
+		}
+	}
+	for _, path.Dst = range to {
+		port.Send(&path, advert.Append(nil, path.Src, path.Dst, fsm.Form()))
+	}
+	port.Flush()
+}
+
+// heldBy tells whether a router had addresses, or a macvlan, among what was left.
+func heldBy(r *daemon.RouterConfig, left []address.Left, link int) bool {
+	return slices.ContainsFunc(left, func(l address.Left) bool {
+		if !l.Address.IsValid() {
+			return r.VirtualMAC && l.Link == link
+		}
+		for i := range r.Addresses {
+			if r.Addresses[i].Prefix.Addr() == l.Address.Addr() {
+				return true
+			}
+		}
+		return false
+	})
+}
+
+// ownAddress is the address that the router's adverts came from.
+func ownAddress(r *daemon.RouterConfig, link *net.Interface) netip.Addr {
+	if r.Source.IsValid() {
+		return r.Source
+	}
+	list, err := link.Addrs()
+	if err != nil {
+		return netip.Addr{}
+	}
+	for _, a := range list {
+		p, err := netip.ParsePrefix(a.String())
+		if err != nil {
+			continue
+		}
+		addr := p.Addr().Unmap()
+		switch {
+		case vrrp.FamilyOf(addr) != r.Spec.Family:
+		case addr.Is6() && addr.IsLinkLocalUnicast() == (r.Spec.Unicast() && !r.Spec.Peers[0].Addr.IsLinkLocalUnicast()):
+		case slices.Contains(r.Spec.Addresses, addr):
+		default:
+			return addr
+		}
+	}
+	return netip.Addr{}
+}
