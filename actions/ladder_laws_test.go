@@ -3,6 +3,7 @@ package actions_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/backbeat-ha/backbeat/actions"
@@ -138,7 +139,7 @@ func (w *laws) answered(d *actions.Done, v *actions.LadderView) {
 		case job.Verb == actions.Look && !job.Monitor && (d.OK && d.State != actions.Neither || d.Hopeless):
 			w.unclean[job.Name] = false // the fact, after maintenance; or it is not there at all
 		}
-		w.flight = append(w.flight[:i:i], w.flight[i+1:]...)
+		w.flight = slices.Delete(w.flight, i, i+1)
 		return
 	}
 }
