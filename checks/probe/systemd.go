@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"sync"
 
 	"github.com/coreos/go-systemd/v22/dbus"
@@ -14,7 +15,7 @@ import (
 
 // manager is the one connection to systemd, which all checks share. It is made
 // at first use and again when it has been lost. The bus is the system's, or where
-// DBUS_SYSTEM_BUS_ADDRESS says.
+// DBUS_SYSTEM_BUS_ADDRESS says; without a bus, root has a socket of systemd's own.
 type manager struct {
 	mu   sync.Mutex
 	conn *dbus.Conn
@@ -52,7 +53,12 @@ func (m *manager) connection(ctx, life context.Context) (*dbus.Conn, error) {
 }
 
 func (m *manager) connect(d *dialing, life context.Context) {
-	d.conn, d.err = dbus.NewSystemConnectionContext(life)
+	if d.conn, d.err = dbus.NewSystemConnectionContext(life); d.err != nil && os.Geteuid() == 0 {
+		// Root may ask systemd itself: a bus that is down is none of its doing.
+		if conn, err := dbus.NewSystemdConnectionContext(life); err == nil {
+			d.conn, d.err = conn, nil
+		}
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.conn != nil {

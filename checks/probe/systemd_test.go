@@ -181,6 +181,22 @@ func TestSystemdThatDoesNotAnswer(t *testing.T) {
 	b.want(v, checks.Passed, "active (running)")
 }
 
+// Without a bus, root asks systemd over its own socket, which speaks the same
+// without a bus's greeting.
+func TestSystemdWithoutABus(t *testing.T) {
+	lab.Need(t)
+	t.Setenv("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/run/nothing")
+	if err := os.MkdirAll("/run/systemd", 0o755); err != nil { // a tmpfs of the test's own
+		t.Fatal(err)
+	}
+	fake := &bus{t: t, path: "/run/systemd/private", units: map[string][3]string{"a.service": {"loaded", "active", "running"}}}
+	fake.start(true) // a bus will do: what it makes of a call before the greeting is an answer, too
+	b := newBench(t)
+	if got := b.ask(time.Second, checks.Systemd{Unit: "a.service"}); got.Outcome != checks.NotRun || strings.Contains(got.Detail, "/run/nothing") {
+		t.Errorf("%+v: systemd's own socket was not asked", got)
+	}
+}
+
 // A thousand share one connection.
 func TestSystemdShared(t *testing.T) {
 	fake := newBus(t)
