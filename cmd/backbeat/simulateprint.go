@@ -238,13 +238,17 @@ func (p *playPrinter) table(t *play.CheckedUnit) {
 		p.print(2, "  no checks change its priority: the order is always the same")
 		return
 	}
-	if t.Reduced != "" {
+	covered := uint64(0)
+	for i := range t.Rows {
+		covered += t.Rows[i].Covers
+	}
+	if t.Reduced != "" && covered < t.Count {
 		p.print(2, "  "+p.yellow(clean(t.Reduced)))
 	}
-	rows, alike := t.Rows, []int(nil)
-	if len(rows) > mostRows {
-		rows, alike = t.Merged()
-		p.print(2, p.dim(fmt.Sprintf("  %d combinations; those that come to the same priorities are one line, and its number says how many", len(t.Rows))))
+	rows := t.Rows
+	if t.Reduced != "" || len(rows) > mostRows {
+		rows = t.Merged()
+		p.print(2, p.dim(fmt.Sprintf("  %d combinations; those that come to the same are one line, and its number says how many", covered)))
 	}
 	head := []cell{{text: "  failing", paint: p.bold}}
 	for _, h := range t.Hosts {
@@ -253,18 +257,18 @@ func (p *playPrinter) table(t *play.CheckedUnit) {
 	head = append(head, cell{text: "serves", paint: p.bold})
 	out := [][]cell{head}
 	for i := range rows {
-		out = append(out, p.tableRow(&rows[i], alike, i))
+		out = append(out, p.tableRow(&rows[i]))
 	}
 	p.rows(out)
 }
 
-func (p *playPrinter) tableRow(r *play.Row, alike []int, i int) []cell {
+func (p *playPrinter) tableRow(r *play.Row) []cell {
 	failing := "none"
 	if len(r.Failing) > 0 {
 		failing = strings.Join(cleanAll(r.Failing), ", ")
 	}
-	if alike != nil && alike[i] > 1 {
-		failing += fmt.Sprintf(" (%d)", alike[i])
+	if r.Covers > 1 {
+		failing += fmt.Sprintf(" (%d)", r.Covers)
 	}
 	row := []cell{{text: "  " + failing}}
 	for _, h := range r.Hosts {

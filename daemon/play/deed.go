@@ -21,7 +21,7 @@ func (s *stage) powerOn(f *Fault) {
 }
 
 func (s *stage) kill(f *Fault) {
-	s.tell(f.host, "backbeat is killed; its addresses stay in the kernel")
+	s.tell(f.host, "backbeat is killed")
 	s.frozen[f.host] = false
 	s.hosts[f.host].Crash()
 }

@@ -97,11 +97,13 @@ func TestFaults(t *testing.T) {
 		{router(""), []string{"fail a@10s..20s"}, "a", "preempting"},
 		{router(""), []string{"fail a@10s", "start a@30s"}, "a", "a   has power again, backbeat starts"},
 		{router(""), []string{"fail a@10s", "fail b@10s", "fail c@10s"}, "", "! nobody-holds"},
-		{router(""), []string{"kill a@10s"}, "a+b", "on a no daemon runs"},
+		{router(""), []string{"kill a@10s"}, "b", "backbeat is killed"},
+		{router(`address_lifetime = "off"`), []string{"kill a@10s"}, "a+b", "on a no daemon runs"},
 		{router(""), []string{"kill a@10s..11s"}, "a", "backbeat starts again"},
 		{router(""), []string{"stop a@10s", "stop b@20s"}, "c", "stepped aside on request"},
 		{router(""), []string{"start a@20s"}, "a", "20.000 a   backbeat starts"},
-		{router(""), []string{"freeze a@10s"}, "a+b", "backbeat is frozen"},
+		{router(""), []string{"freeze a@10s"}, "b", "backbeat is frozen"},
+		{router(`address_lifetime = "off"`), []string{"freeze a@10s"}, "a+b", "192.0.2.10/24 is on a and b"},
 		{router(""), []string{"freeze a@10s", "fail a@20s"}, "b", "loses power"},
 		{router(""), []string{"pause a@10s"}, "b", "stands still"},
 		{router(""), []string{"link eth0@a@10s"}, "b", "the interface is down (no carrier)"},
@@ -169,6 +171,17 @@ func TestContradictions(t *testing.T) {
 		_, errs := play.Parse(cfgs, given(tt.faults), 0)
 		if got := fmt.Sprint(errs); tt.want == "" && len(errs) > 0 || !strings.Contains(got, tt.want) {
 			t.Errorf("%v: %s, want %q", tt.faults, got, tt.want)
+		}
+	}
+}
+
+// Hosts may have a - in their names, which also stands between two.
+func TestHostsWithDashes(t *testing.T) {
+	text := strings.ReplaceAll(strings.ReplaceAll(router(""), "a = 150", `"fw-1" = 150`), "b = 100", `"fw-1-b" = 100`)
+	cfgs := load(t, text, "fw-1", "fw-1-b")
+	for _, cut := range []string{"cut fw-1-fw-1-b@10s..20s", "cut fw-1-b-fw-1@10s..20s", "cut fw-1-b>fw-1@10s..20s"} {
+		if r := perform(t, cfgs, cut); strings.Count(story(r), "fw-1-b") < 2 || r.Addresses[0].Holders[0] != "fw-1" {
+			t.Errorf("%s:\n%s", cut, story(r))
 		}
 	}
 }

@@ -147,6 +147,8 @@ type Row struct {
 	Failing []string `json:"failing"`
 	// Hosts are in the order of CheckedUnit.Hosts.
 	Hosts []RowHost `json:"hosts"`
+	// Covers is how many combinations this one stands for.
+	Covers uint64 `json:"covers"`
 	// Serves are the hosts that serve: one, or none, or several that fight.
 	Serves []string `json:"serves"`
 	// Remark says what is wrong with that; empty if nothing is.

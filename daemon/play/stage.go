@@ -209,16 +209,14 @@ func (s *stage) finds(host int, job *checks.Job) checks.Result {
 		return r
 	}
 	h := s.hosts[host]
-	switch v := job.Probe.(type) {
-	case checks.Link:
-		switch n := h.Named(v.Interface); {
-		case n == nil:
-		case n.Index == 0:
-			return checks.Result{Outcome: checks.Failed, Detail: "there is no such interface"}
-		case !n.Up():
-			return checks.Result{Outcome: checks.Failed, Detail: "no carrier"}
-		}
-	case checks.Address:
+	switch n := h.Named(checks.Watches(job.Probe)); {
+	case n == nil:
+	case n.Index == 0:
+		return checks.Result{Outcome: checks.Failed, Detail: "there is no such interface"}
+	case !n.Up():
+		return checks.Result{Outcome: checks.Failed, Detail: "no carrier"}
+	}
+	if v, ok := job.Probe.(checks.Address); ok {
 		if s.holders.knows(v.Address) && h.Holds(v.Address) == v.Absent {
 			return checks.Result{Outcome: checks.Failed, Detail: map[bool]string{true: "it is here", false: "it is not here"}[v.Absent]}
 		}

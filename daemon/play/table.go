@@ -76,11 +76,12 @@ func (j *judge) table(progress func(done, of int)) (*CheckedUnit, error) {
 	}
 	t.Count = 1 << min(number, 63)
 	all := j.every(number, t)
-	for i, failing := range all {
-		row, err := j.row(failing)
+	for i, c := range all {
+		row, err := j.row(c.failing)
 		if err != nil {
 			return nil, err
 		}
+		row.Covers = c.covers
 		t.Rows = append(t.Rows, *row)
 		if progress != nil {
 			progress(i+1, len(all))
@@ -90,40 +91,91 @@ func (j *judge) table(progress func(done, of int)) (*CheckedUnit, error) {
 	return t, nil
 }
 
-// every lists combinations, as the failing checks of each host: all there are,
-// or if those are too many, those of each host while the others are healthy.
-func (j *judge) every(number int, t *CheckedUnit) (out [][][]string) {
+// combination is the failing checks of each host, and how many combinations it
+// stands for.
+type combination struct {
+	failing [][]string
+	covers  uint64
+}
+
+// every lists combinations: all there are, or if those are too many, one for
+// all that come to the same on every host, or if those are still too many, those of
+// each host while the others are healthy.
+func (j *judge) every(number int, t *CheckedUnit) (out []combination) {
 	hosts := j.unit.hosts
 	if number <= bits.Len(mostCombinations-1) {
 		for n := range 1 << number {
-			combination, at := make([][]string, len(hosts)), n
+			c, at := combination{make([][]string, len(hosts)), 1}, n
 			for i, h := range hosts {
-				combination[i] = pick(h.checks, at)
+				c.failing[i] = pick(h.checks, at)
 				at >>= len(h.checks)
 			}
-			out = append(out, combination)
+			out = append(out, c)
 		}
 		return out
 	}
-	t.Reduced = fmt.Sprintf("%d checks on %d hosts have more than %d combinations: these are those of each host by itself, while the others are healthy", number, len(hosts), mostCombinations)
-	out = append(out, make([][]string, len(hosts)))
+	said := fmt.Sprintf("%d checks on %d hosts have more than %d combinations: ", number, len(hosts), mostCombinations)
+	if out = j.classes(); len(out) > 0 {
+		t.Reduced = said + "one stands for all that come to the same on every host"
+		return out
+	}
+	t.Reduced = said + "these are each check by itself and all of a host, while the others are healthy"
+	out = append(out, combination{make([][]string, len(hosts)), 1})
 	for i, h := range hosts {
 		alone := func(failing []string) {
-			combination := make([][]string, len(hosts))
-			combination[i] = failing
-			out = append(out, combination)
+			c := combination{make([][]string, len(hosts)), 1}
+			c.failing[i] = failing
+			out = append(out, c)
 		}
-		if n := len(h.checks); n < mostChecks-bits.Len(uint(len(hosts)-1)) {
-			for set := 1; set < 1<<n; set++ {
-				alone(pick(h.checks, set))
+		for _, name := range h.checks {
+			alone([]string{name})
+		}
+		if len(h.checks) > 1 {
+			alone(h.checks)
+		}
+	}
+	return out
+}
+
+// classes groups the combinations of each host by what they come to, and combines
+// the groups of all hosts; nil if that is too much.
+func (j *judge) classes() []combination {
+	out := []combination{{nil, 1}}
+	for _, h := range j.unit.hosts {
+		if len(h.checks) > mostChecks {
+			return nil
+		}
+		groups := h.classes()
+		if len(out)*len(groups) > mostCombinations {
+			return nil
+		}
+		var next []combination
+		for _, c := range out {
+			for _, g := range groups {
+				next = append(next, combination{append(slices.Clone(c.failing), g.failing[0]), c.covers * g.covers})
 			}
+		}
+		out = next
+	}
+	return out
+}
+
+// classes are a host's own: the one with the fewest failures stands for each.
+func (h *unitHost) classes() (out []combination) {
+	index := map[string]int{}
+	for set := range 1 << len(h.checks) {
+		failing := pick(h.checks, set)
+		a, ill := h.contribute(failing)
+		k := fmt.Sprint(a, len(ill) > 0)
+		i, known := index[k]
+		if !known {
+			index[k] = len(out)
+			out = append(out, combination{[][]string{failing}, 1})
 			continue
 		}
-		for _, c := range h.checks {
-			alone([]string{c})
+		if out[i].covers++; len(failing) < len(out[i].failing[0]) {
+			out[i].failing[0] = failing
 		}
-		alone(h.checks)
-		t.Reduced = fmt.Sprintf("%d checks on %d hosts have more than %d combinations: these are each check by itself and all of a host, while the others are healthy", number, len(hosts), mostCombinations)
 	}
 	return out
 }
@@ -191,20 +243,19 @@ func (j *judge) better(list []constellation, serves string) string {
 }
 
 // Merged are rows that come to the same for every host, the one with the fewest
-// failures standing for all; the number is how many there are of each.
-func (t *CheckedUnit) Merged() (rows []Row, alike []int) {
+// failures standing for all.
+func (t *CheckedUnit) Merged() (rows []Row) {
 	index := map[string]int{}
 	for i := range t.Rows {
 		k := t.Rows[i].alike
-		n, ok := index[k]
-		if !ok {
-			n = len(rows)
-			index[k] = n
-			rows, alike = append(rows, t.Rows[i]), append(alike, 0)
+		if n, ok := index[k]; ok {
+			rows[n].Covers += t.Rows[i].Covers
+			continue
 		}
-		alike[n]++
+		index[k] = len(rows)
+		rows = append(rows, t.Rows[i])
 	}
-	return rows, alike
+	return rows
 }
 
 // order returns the hosts as they would serve one after the other, if each that

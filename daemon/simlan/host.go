@@ -295,7 +295,7 @@ func (h *Host) Steal() {
 		h.lan.Note(h, "another tool removes %s", a.Prefix)
 		n.remove(a.Prefix)
 		if p != nil {
-			h.lan.After(max(NoticeDelay, h.ResumeAt-h.lan.now), func() { p.restore(n, a) })
+			h.lan.After(max(NoticeDelay, h.ResumeAt-h.lan.now), func() { p.restore(n, a, "another tool") })
 		}
 		return
 	}

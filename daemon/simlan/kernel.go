@@ -49,9 +49,6 @@ func (p *Process) watch(names []string) {
 	})
 }
 
-// Renew is nothing here: in the simulation a dead host holds nothing.
-func (p *Process) Renew([]actions.RouterID) {}
-
 // Want takes a wish; the kernel is so some time later.
 func (p *Process) Want(w actions.Wanted) {
 	k := &Wish{Wanted: w, At: p.lan().now}
@@ -93,6 +90,7 @@ func (p *Process) apply(k *Wish) {
 			h.NIC(a.Link).add(a.Prefix, k.Router, k.onMAC(a))
 		}
 	}
+	p.Renew([]actions.RouterID{k.Router})
 	h.setSilence(k)
 	if k.Final {
 		delete(p.Wishes, k.Router)
@@ -148,11 +146,11 @@ func (h *Host) setSilence(k *Wish) {
 	}
 }
 
-func (p *Process) restore(n *NIC, a KernelAddress) {
+func (p *Process) restore(n *NIC, a KernelAddress, culprit string) {
 	k := p.Wishes[a.Router]
 	if p.dead || k == nil || !k.Applied || k.place(a, n) == nil || n.Holds(a.Prefix.Addr()) {
 		return
 	}
 	n.add(a.Prefix, a.Router, a.onMAC)
-	p.Post(actions.Restored{Router: a.Router, Address: a.Prefix, Culprit: "another tool", Took: NoticeDelay})
+	p.Post(actions.Restored{Router: a.Router, Address: a.Prefix, Culprit: culprit, Took: NoticeDelay})
 }

@@ -43,6 +43,8 @@ type KernelAddress struct {
 	Prefix netip.Prefix
 	Router actions.RouterID // 0: the host's own
 	onMAC  bool             // on the router's macvlan, not on the interface itself
+	// until is when the kernel removes it by itself; 0: never.
+	until time.Duration
 }
 
 func newNIC(h *Host, link int, spec *NICSpec) *NIC {
@@ -136,7 +138,7 @@ func (n *NIC) movedAll() {
 
 func (n *NIC) add(p netip.Prefix, r actions.RouterID, onMAC bool) {
 	n.host.lan.Note(n.host, "+ %s", p)
-	a := KernelAddress{p, r, onMAC}
+	a := KernelAddress{Prefix: p, Router: r, onMAC: onMAC}
 	if n.host.newerFirst {
 		n.Kernel = slices.Insert(n.Kernel, 0, a)
 	} else {
