@@ -1,6 +1,7 @@
 package importer
 
 import (
+	"cmp"
 	"fmt"
 	"path"
 	"regexp"
@@ -61,6 +62,9 @@ func (k *keepalived) tracker(n *node) {
 	if t.kind == "" {
 		t.lack(n.line, "%s %s does not say what to look at", kind, t.given)
 		t.kind, t.lines = "exec", append(t.lines, `command = ["/bin/true"] # a guess`)
+		if kind == "vrrp_track_process" {
+			t.kind, t.lines[len(t.lines)-1] = "process", "name = "+quote(cmp.Or(path.Base(t.given), "x"))+" # a guess"
+		}
 	}
 	if kind == "vrrp_script" {
 		t.lines = append(t.lines, "interval = "+seconds(d.interval), fmt.Sprintf("rise = %d", d.rise), fmt.Sprintf("fall = %d", d.fall))
