@@ -241,7 +241,7 @@ func (l *Ladder) started(now time.Duration, r *rung, d *Done, fx []LadderEffect)
 	r.seen = d.OK || !d.Hopeless && d.State != Down
 	if d.OK {
 		r.set(now, Up)
-		r.tries, r.failures, r.detail, r.degraded = 0, 0, d.Detail, d.Degraded
+		r.tries, r.failures, r.detail, r.degraded, r.lastAt = 0, 0, d.Detail, d.Degraded, now
 		r.qualified = qualification{asked: true, ok: true}
 		r.tend(now)
 		return append(fx, LadderEffect{Kind: StepMoved, Step: i, To: Up, Took: d.Took, Text: withDetail("is up", d.Detail)})

@@ -147,8 +147,9 @@ func (b *orderBook) set(o Order) {
 	slices.SortFunc(b.list, func(x, y Order) int { return strings.Compare(string(x.Kind)+x.Name, string(y.Kind)+y.Name) })
 }
 
+// remove takes back the order of a kind for one name, or with an empty name all of that kind.
 func (b *orderBook) remove(kind OrderKind, name string) bool {
 	n := len(b.list)
-	b.list = slices.DeleteFunc(b.list, func(o Order) bool { return o.Kind == kind && o.Name == name })
+	b.list = slices.DeleteFunc(b.list, func(o Order) bool { return o.Kind == kind && (name == "" || o.Name == name) })
 	return len(b.list) != n
 }

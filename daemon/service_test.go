@@ -557,3 +557,18 @@ func TestServiceChangesItsMind(t *testing.T) {
 	}
 	h.want(fmt.Sprint(strings.Count(h.g.history(), "\n")), "2")
 }
+
+// Without a name, online and maintenance off end what was ordered by name as well.
+func TestOrdersAreTakenBackTogether(t *testing.T) {
+	h := servingSite(t)
+	h.command(daemon.Command{Verb: daemon.CommandMaintenanceOn, Name: "site"})
+	h.command(daemon.Command{Verb: daemon.CommandMaintenanceOff})
+	h.command(daemon.Command{Verb: daemon.CommandStandby, Name: "web"})
+	h.pass(3 * s)
+	h.command(daemon.Command{Verb: daemon.CommandOnline})
+	if o := h.g.status("").Orders; len(o) != 0 {
+		t.Errorf("orders left: %v", o)
+	}
+	h.pass(5 * s)
+	h.want(h.group().State, "up")
+}

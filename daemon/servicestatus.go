@@ -95,10 +95,13 @@ func (l *Loop) serviceStatus(now time.Duration, name string, list []*router) []S
 func (l *Loop) oneService(now time.Duration, s *service) ServiceStatus {
 	v := s.ladder.View(now)
 	st := ServiceStatus{Name: s.cfg.Ladder.Name, Follows: s.cfg.Follows, Aim: "down", Up: v.Height, Total: len(v.Steps),
-		Safety: s.ladder.Spec().Safety.Mode.String(), Claim: v.ClaimHow, ClaimWaits: v.ClaimWaits, AddressesWhen: "active",
+		Safety: s.ladder.Spec().Safety.Mode.String(), ClaimWaits: v.ClaimWaits, AddressesWhen: "active",
 		Unqualified: s.face.unqualified, Stuck: s.face.stuck}
 	if v.Aim {
 		st.Aim = "up"
+	}
+	if v.Claimed {
+		st.Claim = v.ClaimHow
 	}
 	if s.cfg.WhenReady {
 		st.AddressesWhen = "ready"
