@@ -23,7 +23,6 @@ const (
 	maxDelay    = 300 * time.Microsecond
 	kernelDelay = 2 * time.Millisecond
 	hookDelay   = 50 * time.Millisecond
-	wakeDelay   = 50 * time.Microsecond
 	probeDelay  = 20 * time.Millisecond
 	stepDelay   = 2 * time.Second
 	lookDelay   = 20 * time.Millisecond
@@ -88,7 +87,7 @@ func newStage(o Options) *stage {
 	s := &stage{opt: o, cast: newCast(o.Hosts), writers: map[string]bool{}}
 	s.holders.init(s.cast)
 	s.LAN = simlan.New(simlan.Options{Seed: o.Seed, Hosts: s.cast.specs, MinDelay: minDelay, MaxDelay: maxDelay, KernelDelay: kernelDelay,
-		HookDelay: hookDelay, WakeDelay: wakeDelay, OddClocks: true,
+		HookDelay: hookDelay, OddClocks: true,
 		ProbeDelay: func(job *checks.Job) time.Duration { return min(job.Timeout/2, probeDelay) },
 		Born:       func(p *simlan.Process) simlan.Witness { return &actor{stage: s, host: p.Host.ID} },
 		StepDelay:  stepDelay, LookDelay: lookDelay, Stepped: s.stepped,
