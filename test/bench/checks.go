@@ -37,7 +37,7 @@ var checkKinds = []struct{ kind, arguments string }{
 	{"systemd", `unit = "u%d.service"`},
 	{"file", `path = "DIR/file"
   match = "^state=up"`},
-	{"process", `name = "backbeat"`},
+	{"process", `name = "BINARY"`},
 	{"link", `interface = "eth0"`},
 	{"address", `address = "10.77.0.1"
   interface = "eth0"`},
@@ -152,6 +152,7 @@ func checkConfig(kind, arguments, dir string) string {
 			kind = "http"
 		}
 		text := strings.ReplaceAll(strings.ReplaceAll(arguments, "%d", strconv.Itoa(i)), "DIR", dir)
+		text = strings.ReplaceAll(text, "BINARY", filepath.Base(lab.Binary()))
 		fmt.Fprintf(&b, "check %q \"c%d\" {\n  %s\n  interval = \"1s\"\n}\n", kind, i, text)
 	}
 	return b.String()
