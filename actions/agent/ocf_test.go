@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -74,6 +75,9 @@ func TestOCFEnvironment(t *testing.T) {
 	job.Monitor = true // an interval of 0 would make a probe of it
 	b.do(job)
 
+	if err := b.Release(context.Background(), a, "web/ocf.a:b"); err != nil {
+		t.Error(err)
+	}
 	start := strings.Split(b.file("env.start.0"), "\n")
 	for _, want := range []string{"OCF_ROOT=" + a.Root, "OCF_RA_VERSION_MAJOR=1", "OCF_RA_VERSION_MINOR=1",
 		"OCF_RESOURCE_INSTANCE=web.ocf.a_b", "OCF_RESOURCE_TYPE=faulty", "OCF_RESOURCE_PROVIDER=test",
@@ -254,7 +258,7 @@ esac`)
 	d := b.do(job)
 	left := fmt.Sprintf("1 process left: %d (sleep)", pid)
 	b.check(d, false, actions.Neither, left)
-	b.write("pid", "0") // the agent has lost sight of it
+	b.write("pid", "0")                                                  // the agent has lost sight of it
 	b.want(actions.Look, a, true, actions.Neither, "not running; "+left) // whatever the agent says
 	b.write("pid", strconv.Itoa(pid))
 	b.want(actions.ForceStop, a, true, actions.Down, "")

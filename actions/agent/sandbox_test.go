@@ -64,6 +64,12 @@ func newBench(t *testing.T) *bench {
 		cancel()
 		b.Close(ctx)
 		runner.Close(ctx)
+		job := b.job(actions.Look, nil)
+		if group, err := b.cgroup(&job); err == nil { // what a failed test has left
+			_ = group.Kill()
+			emptied(ctx, lingering, func() bool { return !group.Populated() })
+			group.Remove()
+		}
 		os.RemoveAll(dir)
 	})
 	return b
