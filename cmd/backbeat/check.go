@@ -142,6 +142,7 @@ func (t *tool) check(hosts []host, strict, json bool) error {
 		if local {
 			plain = append(plain, t.verifyInterfaces(cfgs[0], from[0])...)
 			plain = append(plain, verifyStopTime(cfgs[0], from[0])...)
+			plain = append(plain, verifyEnabled(cfgs[0], from[0])...)
 		}
 	}
 	a.Diagnostics = plain

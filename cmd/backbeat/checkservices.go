@@ -80,6 +80,31 @@ func verifyStopTime(cfg *daemon.Config, d *conf.Diagnostics) (out []conf.Diagnos
 	return out
 }
 
+// verifyEnabled names the units of steps that systemd starts at boot: they would
+// run on the host that does not serve, too, until the daemon stops them.
+func verifyEnabled(cfg *daemon.Config, d *conf.Diagnostics) (out []conf.Diagnostic) {
+	for i := range cfg.Services {
+		l := &cfg.Services[i].Ladder
+		for _, s := range l.Steps {
+			u, ok := s.Agent.(actions.Systemd)
+			if !ok {
+				continue
+			}
+			// The first directory is where systemctl enable puts its links.
+			wanted, _ := filepath.Glob(filepath.Join(unitDirs[0], "*.wants", u.Unit))
+			required, _ := filepath.Glob(filepath.Join(unitDirs[0], "*.requires", u.Unit))
+			if len(wanted)+len(required) == 0 {
+				continue
+			}
+			w := conf.Diagnostic{Severity: "warning", Summary: fmt.Sprintf("service_group %q: %s is enabled at boot", l.Name, u.Unit),
+				Detail: fmt.Sprintf("It would start on a host that does not serve. systemctl disable %s", u.Unit)}
+			locate(&w, d.ServicePlace(l.Name))
+			out = append(out, w)
+		}
+	}
+	return out
+}
+
 func seconds(d time.Duration) string { return strconv.FormatFloat(d.Seconds(), 'f', -1, 64) + " s" }
 
 // stopLimit reads TimeoutStopSec of backbeat.service and its drop-ins: the last

@@ -62,6 +62,12 @@ func TestCheckServices(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "backbeat.service"), []byte("[Service]\nTimeoutStopSec=20s\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
+	if err := os.MkdirAll(filepath.Join(dir, "multi-user.target.wants"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("/lib/systemd/system/apache2.service", filepath.Join(dir, "multi-user.target.wants", "apache2.service")); err != nil {
+		t.Fatal(err)
+	}
 	before := unitDirs
 	unitDirs = []string{dir}
 	t.Cleanup(func() { unitDirs = before })
@@ -81,6 +87,8 @@ service_group "g" {
     }
   }
   step "drbd" "d" { resource = "r" }
+  step "systemd" "on" { unit = "apache2" }
+  step "systemd" "off" { unit = "nginx" }
   step "exec" "e" {
     start = ["/nowhere/start"]
     stop  = ["/nowhere/stop"]
@@ -92,10 +100,13 @@ service_group "g" {
 	}
 	_, out, errs := newBench().run("check", file)
 	got := errs + out
-	for _, want := range []string{`start of step exec.e would not run`, file + ":17", `fence "f" would not run`, "may take longer to stop than systemd waits",
-		"120 s together, and TimeoutStopSec is 20 s", "TimeoutStopSec=150"} {
+	for _, want := range []string{`start of step exec.e would not run`, file + ":19", "apache2.service is enabled at boot", `fence "f" would not run`, "may take longer to stop than systemd waits",
+		"300 s together, and TimeoutStopSec is 20 s", "TimeoutStopSec=330"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("no %q in\n%s", want, got)
 		}
+	}
+	if strings.Contains(got, "nginx") {
+		t.Error(got)
 	}
 }
