@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/backbeat-ha/backbeat/checks"
+	"github.com/backbeat-ha/backbeat/test/lab"
 )
 
 // leftovers is a pipe that processes hold open as long as they live: end reads
@@ -109,6 +110,7 @@ func TestExecEnvironment(t *testing.T) {
 
 // The daemon's descriptors stay with the daemon.
 func TestNoDescriptorsInherited(t *testing.T) {
+	lab.Need(t)
 	b := newBench(t)
 	b.want(checks.ICMP{Targets: addrs("127.0.0.1"), Quorum: 1}, checks.Passed, "") // its socket is open now
 	got := b.ask(5*time.Second, shell("ls -l /proc/self/fd | grep -c -e socket -e eventpoll -e eventfd"))
