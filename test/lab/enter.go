@@ -42,6 +42,10 @@ type Options struct {
 // exit status; inside, it calls run and ends. Where namespaces cannot be had,
 // it calls run outside, with Unavailable telling why. It does not return.
 func Main(o Options, run func() int) {
+	if os.Getenv(envKeeper) != "" {
+		keep()
+		os.Exit(0)
+	}
 	if os.Getenv(envInside) != "" {
 		os.Exit(inside(run))
 	}

@@ -12,34 +12,46 @@ import (
 )
 
 // Cut pulls the host's cable (eth0) at the switch: the host loses its carrier.
-func (h *Host) Cut() error {
-	if err := h.lab.hub.nl.LinkSetDown(h.port(0)); err != nil {
-		return fmt.Errorf("cut off %s: %w", h.Name, err)
+func (h *Host) Cut() error { return h.CutLink(0) }
+
+// CutLink is Cut for ethK.
+func (h *Host) CutLink(k int) error {
+	if err := h.lab.hub.nl.LinkSetDown(h.port(k)); err != nil {
+		return fmt.Errorf("cut off eth%d of %s: %w", k, h.Name, err)
 	}
 	return nil
 }
 
 // Heal puts the cable back.
-func (h *Host) Heal() error {
-	if err := h.lab.hub.nl.LinkSetUp(h.port(0)); err != nil {
-		return fmt.Errorf("reconnect %s: %w", h.Name, err)
+func (h *Host) Heal() error { return h.HealLink(0) }
+
+// HealLink is Heal for ethK.
+func (h *Host) HealLink(k int) error {
+	if err := h.lab.hub.nl.LinkSetUp(h.port(k)); err != nil {
+		return fmt.Errorf("reconnect eth%d of %s: %w", k, h.Name, err)
 	}
 	return nil
 }
 
 // Lose makes every frame of the host vanish in the switch, both ways; the host
 // keeps its carrier and notices nothing.
-func (h *Host) Lose() error {
-	if err := h.lab.hub.nl.LinkSetNoMaster(h.port(0)); err != nil {
-		return fmt.Errorf("lose the frames of %s: %w", h.Name, err)
+func (h *Host) Lose() error { return h.LoseLink(0) }
+
+// LoseLink is Lose for ethK.
+func (h *Host) LoseLink(k int) error {
+	if err := h.lab.hub.nl.LinkSetNoMaster(h.port(k)); err != nil {
+		return fmt.Errorf("lose the frames of eth%d of %s: %w", k, h.Name, err)
 	}
 	return nil
 }
 
 // Unlose ends Lose.
-func (h *Host) Unlose() error {
-	if err := h.lab.hub.nl.LinkSetMasterByIndex(h.port(0), h.lab.bridges[0]); err != nil {
-		return fmt.Errorf("deliver the frames of %s again: %w", h.Name, err)
+func (h *Host) Unlose() error { return h.UnloseLink(0) }
+
+// UnloseLink is Unlose for ethK.
+func (h *Host) UnloseLink(k int) error {
+	if err := h.lab.hub.nl.LinkSetMasterByIndex(h.port(k), h.lab.bridges[k]); err != nil {
+		return fmt.Errorf("deliver the frames of eth%d of %s again: %w", k, h.Name, err)
 	}
 	return nil
 }

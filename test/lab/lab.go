@@ -50,6 +50,8 @@ type Host struct {
 	lab *Lab
 	// ports are the indexes of the switch's ends of the cables, in the hub.
 	ports []int
+	// machine is what Furnish has added, nil before.
+	machine *machine
 }
 
 // New builds the hosts. The caller must Close it.

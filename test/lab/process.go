@@ -57,6 +57,9 @@ func (h *Host) Start(cmd *exec.Cmd) (*Process, error) {
 	// A grandchild that keeps the output open must not keep Wait from returning.
 	cmd.WaitDelay = 100 * time.Millisecond
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if h.machine != nil && h.machine.cgroup != nil {
+		cmd.SysProcAttr.UseCgroupFD, cmd.SysProcAttr.CgroupFD = true, int(h.machine.cgroup.Fd())
+	}
 	var err error
 	h.do(func() { err = cmd.Start() })
 	if err != nil {
