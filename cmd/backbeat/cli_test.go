@@ -73,7 +73,7 @@ func serveWith(t *testing.T, reload control.ReloadResult, answer func(daemon.Inp
 		}
 	}()
 	s := control.New(control.Options{Path: socket, Version: versionText(), Post: func(in daemon.Input) { inputs <- in },
-		Reload: func(context.Context) control.ReloadResult { return reload }})
+		Reload: func(context.Context) control.ReloadResult { return reload }, Plan: func(context.Context) control.ReloadResult { return reload }})
 	if err := s.Open(); err != nil {
 		t.Fatal(err)
 	}
@@ -154,6 +154,11 @@ func TestExitCodes(t *testing.T) {
 		{[]string{"reload", "--control", broken}, 1, "", "Error: Unusable vrid\nbackbeat: nothing was changed: bad.hcl has 1 error\n"},
 		{[]string{"reload", "-o", "json", "--control", broken}, 1, `"ok": false`, ""},
 		{[]string{"reload", "web"}, 2, "", "takes no arguments"},
+
+		{[]string{"plan", "--control", socket}, 0, "would add     web\nwould adjust  dns: priority 150 -> 50, hooks\na reload would leave 1 unchanged\n", ""},
+		{[]string{"plan", "-o", "json", "--control", socket}, 0, `"priority 150 -> 50"`, ""},
+		{[]string{"plan", "--control", broken}, 1, "", "Error: Unusable vrid\nbackbeat: a reload would change nothing: bad.hcl has 1 error\n"},
+		{[]string{"plan", "-o", "json", "--control", broken}, 1, `"ok": false`, ""},
 
 		{[]string{"check", good}, 0, "good for node web1: 1 virtual router\n", ""},
 		{[]string{"check", good, "-o", "json"}, 0, `"ok": true`, ""},

@@ -47,38 +47,93 @@ printed and the exit status is 1.`,
 		if !r.OK {
 			return failure{fmt.Errorf("nothing was changed: %s", r.Error)}
 		}
-		printPlan(t.out, t.look, r)
+		printPlan(t.out, t.look, r, reloadWords)
 		return nil
 	}
 	return c
 }
 
-// printPlan prints what a reload did, without the routers that did not notice.
-func printPlan(w io.Writer, l look, r *control.Reload) {
-	did := map[string]string{"add": "added", "remove": "removed", "adjust": "adjusted", "replace": "replaced"}
-	steps, kept := r.Plan, 0
-	for _, s := range steps {
+func (t *tool) planVerb() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "plan",
+		Short: "Say what a reload would do, and do nothing",
+		Long: `Let the daemon read its configuration anew and say what a reload would do. Nothing is
+changed. The exit status is 1 if the configuration has an error.`,
+		Args: none,
+	}
+	path, output := controlFlag(c), outputFlag(c)
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		ctx, cancel := context.WithTimeout(c.Context(), reloadWait)
+		defer cancel()
+		r, err := control.Dial(*path).Plan(ctx)
+		if err != nil {
+			return failed(err)
+		}
+		if output.json() {
+			err = t.printJSON(r)
+		} else if r.Text != "" {
+			fmt.Fprintln(t.err, cleanLines(r.Text))
+		}
+		switch {
+		case err != nil:
+			return err
+		case !r.OK && output.json():
+			return failure{}
+		case !r.OK:
+			return failure{fmt.Errorf("a reload would change nothing: %s", r.Error)}
+		case !output.json():
+			printPlan(t.out, t.look, r, planWords)
+		}
+		return nil
+	}
+	return c
+}
+
+// words are how a plan is told: of what was done, or of what would be.
+type words struct {
+	did            map[string]string
+	width          int
+	nothing, after string
+}
+
+var (
+	reloadWords = words{map[string]string{"add": "added", "remove": "removed", "adjust": "adjusted", "replace": "replaced"}, 9,
+		"reloaded, nothing differs", "reloaded, %d unchanged"}
+	planWords = words{map[string]string{"add": "would add", "remove": "would remove", "adjust": "would adjust", "replace": "would replace"}, 13,
+		"a reload would change nothing", "a reload would leave %d unchanged"}
+)
+
+// printPlan prints what a reload did or would do, without the routers that do not notice.
+func printPlan(w io.Writer, l look, r *control.Reload, say words) {
+	tell := func(change, what string, list []string) {
+		text := say.did[change]
+		if text == "" {
+			text = change
+		}
+		fmt.Fprintf(w, "%-*s  %s%s\n", say.width-1, clean(text), what, differences(list))
+	}
+	kept := 0
+	for _, s := range r.Plan {
 		if s.Change == "keep" {
 			kept++
 			continue
 		}
-		text := did[s.Change]
-		if text == "" {
-			text = s.Change
-		}
-		fmt.Fprintf(w, "%-9s %s%s\n", clean(text), l.bold(clean(s.Router)), differences(s.Differences))
+		tell(s.Change, l.bold(clean(s.Router)), s.Differences)
 	}
 	for _, g := range r.Services {
-		fmt.Fprintf(w, "%-9s service group %s%s\n", clean(did[g.Change]), l.bold(clean(g.Group)), differences(g.Differences))
+		tell(g.Change, "service group "+l.bold(clean(g.Group)), g.Differences)
+		if g.Change == "adjust" && g.Kept > 0 {
+			fmt.Fprintf(w, "%*s  %s\n", say.width-1, "", l.dim("its first "+plural(g.Kept, "step")+" stay as they are"))
+		}
 	}
 	for _, c := range r.Checks {
-		fmt.Fprintf(w, "%-9s check %s\n", clean(did[c.Change]), l.bold(clean(c.Check)))
+		tell(c.Change, "check "+l.bold(clean(c.Check)), nil)
 	}
-	if kept == len(steps) && len(r.Checks)+len(r.Services) == 0 {
-		fmt.Fprintf(w, "reloaded, nothing differs (%s)\n", plural(kept, "virtual router"))
+	if kept == len(r.Plan) && len(r.Checks)+len(r.Services) == 0 {
+		fmt.Fprintf(w, say.nothing+" (%s)\n", plural(kept, "virtual router"))
 		return
 	}
-	fmt.Fprintf(w, "reloaded, %d unchanged\n", kept)
+	fmt.Fprintf(w, say.after+"\n", kept)
 }
 
 // maxDifferences keeps a change of a hundred addresses readable.

@@ -32,7 +32,8 @@ type reloader struct {
 	// ended is closed when the loop has ended.
 	ended <-chan struct{}
 
-	mu sync.Mutex // one reload at a time
+	mu      sync.Mutex // one reload at a time
+	running *daemon.Config
 
 	// Which configuration is in force is asked for while one is being read.
 	knows sync.Mutex
@@ -40,7 +41,8 @@ type reloader struct {
 }
 
 // applied notes that what is in the file is in force now.
-func (r *reloader) applied() {
+func (r *reloader) applied(cfg *daemon.Config) {
+	r.running = cfg
 	r.knows.Lock()
 	defer r.knows.Unlock()
 	r.force = control.Configuration{Path: r.path, AppliedAt: time.Now()}
@@ -109,12 +111,31 @@ func (r *reloader) try(ctx context.Context) control.ReloadResult {
 			return control.ReloadResult{Err: errStopping}
 		}
 		r.tally.configure(cfg)
-		r.applied()
+		r.applied(cfg)
 	case <-r.ended:
 		res.Err = errStopping
 	case <-ctx.Done():
 		res.Err = errors.New("the loop has not taken the configuration yet: it is stuck, or starved of processor time")
 	}
+	return res
+}
+
+// plan reads the configuration and says what a reload would do, which it leaves.
+func (r *reloader) plan(context.Context) control.ReloadResult {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	defer debug.FreeOSMemory()
+	cfg, d, err := r.load(r.path)
+	if err != nil {
+		return control.ReloadResult{Err: err}
+	}
+	var res control.ReloadResult
+	res.Text, res.Diagnostics = render(d)
+	if cfg == nil {
+		res.Err = fmt.Errorf("%s has %s", r.path, plural(d.Errors(), "error"))
+		return res
+	}
+	res.Plan = daemon.MakePlan(r.running, cfg)
 	return res
 }
 

@@ -112,6 +112,7 @@ func (s *service) live(ctx context.Context, cfg *daemon.Config, d *conf.Diagnost
 	s.control = control.New(control.Options{
 		Path: s.opt.control, Lock: filepath.Join(s.opt.runtimeDir, "backbeat.lock"), Version: versionText(),
 		Post: s.post, Log: s.log, Reload: func(ctx context.Context) control.ReloadResult { return s.reloader.reload(ctx) },
+		Plan:          func(ctx context.Context) control.ReloadResult { return s.reloader.plan(ctx) },
 		Configuration: func() control.Configuration { return s.reloader.configuration() },
 	})
 	if err := s.control.Open(); err != nil {
@@ -257,7 +258,7 @@ func (s *service) build(ctx context.Context, cfg *daemon.Config, before earlier)
 	s.notifier = newNotifier(s.post, s.tally)
 	s.reloader = &reloader{path: s.opt.config, post: s.post, log: s.log, notify: s.notifier, tally: s.tally, ended: s.ended,
 		load: func(path string) (*daemon.Config, *conf.Diagnostics, error) { return s.tool.load(path, "") }}
-	s.reloader.applied()
+	s.reloader.applied(cfg)
 	return nil
 }
 

@@ -220,7 +220,7 @@ func TestRefusalIsKept(t *testing.T) {
 		q := in.(daemon.Reload)
 		q.Reply <- daemon.MakePlan(config("web"), q.Config)
 	})
-	r.applied()
+	r.applied(config())
 	before := r.configuration()
 	good := r.load
 	r.load = func(string) (*daemon.Config, *conf.Diagnostics, error) { return nil, nil, errors.New("gone") }

@@ -68,6 +68,11 @@ func (c *Client) Reload(ctx context.Context) (*Reload, error) {
 	return call[Reload](ctx, c, http.MethodPost, "/v1/reload", nil, nil)
 }
 
+// Plan asks what Reload would do. The answer is as Reload's.
+func (c *Client) Plan(ctx context.Context) (*Reload, error) {
+	return call[Reload](ctx, c, http.MethodPost, "/v1/plan", nil, nil)
+}
+
 // Version returns the version of the running daemon.
 func (c *Client) Version(ctx context.Context) (*Version, error) {
 	return call[Version](ctx, c, http.MethodGet, "/v1/version", nil, nil)

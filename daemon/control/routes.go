@@ -40,6 +40,9 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		handle = s.version
 	case "/v1/reload":
 		method, handle = http.MethodPost, s.reload
+	case "/v1/plan":
+		// Reading the file is the daemon's right, and its errors show lines of it: for root only.
+		method, handle = http.MethodPost, s.plan
 	case "/v1/command":
 		method, handle = http.MethodPost, s.command
 	}
@@ -209,6 +212,22 @@ func (s *Server) reload(w http.ResponseWriter, r *http.Request) {
 		s.opt.Log(slog.LevelInfo, "reload asked for on the control socket", g.attrs()...)
 	}
 	a := s.opt.Reload(ctx).answer()
+	code := http.StatusOK
+	if !a.OK {
+		code = http.StatusUnprocessableEntity
+	}
+	s.answer(w, code, a)
+}
+
+func (s *Server) plan(w http.ResponseWriter, r *http.Request) {
+	if s.opt.Plan == nil {
+		s.unavailable(w, errors.New("this daemon makes no plans"))
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), reloadPatience)
+	defer cancel()
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(reloadPatience + writePatience))
+	a := s.opt.Plan(ctx).answer()
 	code := http.StatusOK
 	if !a.OK {
 		code = http.StatusUnprocessableEntity

@@ -57,6 +57,8 @@ type Options struct {
 	// Reload reads the configuration anew and applies it. It may take its time
 	// and may be called from several goroutines at once.
 	Reload func(context.Context) ReloadResult
+	// Plan reads the configuration and says what Reload would do; nil if it cannot.
+	Plan func(context.Context) ReloadResult
 	// Configuration tells which configuration is in force. It returns at once
 	// and may be called from several goroutines; nil if nobody knows.
 	Configuration func() Configuration
