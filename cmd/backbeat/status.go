@@ -70,6 +70,8 @@ type statusPrinter struct {
 	st    *control.Status
 	now   time.Time
 	tool  string // version of the tool
+	// served are the virtual routers for which another host is known to be Active.
+	served map[string]bool
 }
 
 // all prints every router in one table.

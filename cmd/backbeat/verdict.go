@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/backbeat-ha/backbeat/daemon"
 	"github.com/backbeat-ha/backbeat/daemon/control"
@@ -37,7 +38,7 @@ func (t *tool) checkLine(ctx context.Context, path, name string) error {
 	if err != nil {
 		text = clean(err.Error())
 	} else {
-		p := &statusPrinter{zone: t.zone, st: st, now: st.At, tool: versionText()}
+		p := &statusPrinter{zone: t.zone, st: st, now: st.At, tool: versionText(), served: served(ctx, path, name, st)}
 		level, text = p.overall()
 	}
 	if _, err := fmt.Fprintf(t.out, "BACKBEAT %s - %s\n", level, text); err != nil {
@@ -47,6 +48,36 @@ func (t *tool) checkLine(ctx context.Context, path, name string) error {
 		return nil
 	}
 	return exitCode(level)
+}
+
+// served tells for which virtual routers that take no part another host is
+// Active. They believe nobody, and only count what they do not listen to: whether
+// that count grows takes a second look, some intervals later.
+func served(ctx context.Context, path, name string, st *control.Status) map[string]bool {
+	const most = 2500 * time.Millisecond
+	wait := time.Duration(0)
+	for i := range st.Routers {
+		if r := &st.Routers[i]; r.Fault != "" && overheard(r) == "" {
+			wait = max(wait, time.Duration(2.2*max(r.AdvertisementInterval, r.ActiveAdverInterval)*float64(time.Second)))
+		}
+	}
+	if wait == 0 {
+		return nil
+	}
+	pause(ctx, min(wait, most))
+	again, err := status(ctx, control.Dial(path), name)
+	if err != nil {
+		return nil
+	}
+	out := map[string]bool{}
+	for i := range st.Routers {
+		r := &st.Routers[i]
+		if now := routerIn(again, r.Name); now != nil {
+			ignored := vrrp.DropNotReady.String()
+			out[r.Name] = now.Counters[ignored] > r.Counters[ignored]
+		}
+	}
+	return out
 }
 
 // overall judges this host: critical is what nobody may serve for, or what two
@@ -81,7 +112,7 @@ func (p *statusPrinter) overall() (verdictLevel, string) {
 func (p *statusPrinter) severe() (out []string) {
 	for i := range p.st.Routers {
 		r := &p.st.Routers[i]
-		served := overheard(r) != "" // another host is Active
+		served := p.served[r.Name] || overheard(r) != "" // another host is Active
 		switch {
 		case r.Fault != "" && r.Fault != "pending" && r.Fault != "standby" && r.Fault != "service-group" && !served:
 			out = append(out, faultWarning(r))
@@ -103,7 +134,7 @@ func (p *statusPrinter) severe() (out []string) {
 		s := &p.st.Services[i]
 		switch {
 		case s.Stuck != "" || s.State == "claiming", s.Unfit != "" && !slices.ContainsFunc(p.st.Routers, func(r daemon.RouterStatus) bool {
-			return slices.Contains(s.Follows, r.Name) && (overheard(&r) != "" || r.Active != nil && !r.Active.Self)
+			return slices.Contains(s.Follows, r.Name) && (p.served[r.Name] || overheard(&r) != "" || r.Active != nil && !r.Active.Self)
 		}):
 			out = append(out, groupWarning(s))
 		}

@@ -33,6 +33,28 @@ func TestVerdicts(t *testing.T) {
 	golden(t, "verdicts.golden", b.Bytes())
 }
 
+// Of a host in standby only the count of what it ignores says that another one serves.
+func TestCheckLooksTwice(t *testing.T) {
+	for grows, want := range map[uint64]int{0: 2, 3: 1} {
+		looks := 0
+		socket := serveWith(t, control.ReloadResult{}, func(in daemon.Input) {
+			q, ok := in.(daemon.StatusQuery)
+			if !ok {
+				return
+			}
+			page := standbyPage().StatusPage
+			page.Routers[0].Refused, page.Routers[0].AdvertisementInterval, page.Routers[0].ActiveAdverInterval = nil, 0.01, 0.01
+			page.Routers[0].Counters["initialize-ignored"] = 7 + uint64(looks)*grows
+			page.Total = 1
+			looks++
+			q.Reply <- page
+		})
+		if code, out, _ := newBench().run("status", "--check", "--control", socket); code != want {
+			t.Errorf("grows by %d: exit %d, want %d: %s", grows, code, want, out)
+		}
+	}
+}
+
 func TestCheckExitCodes(t *testing.T) {
 	for _, tt := range []struct {
 		st   *control.Status
