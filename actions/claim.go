@@ -21,6 +21,7 @@ type claim struct {
 	how      string // why it was granted
 	why      string // what it waits for
 	at       time.Duration
+	word     time.Duration // the end of the wait for a word of a silent one
 	until    time.Duration // the end of the wait for the peer
 	job      uint64        // of the Fence in flight
 	canceled bool          // it has been
@@ -53,6 +54,9 @@ func (l *Ladder) claimed(now time.Duration, fx []LadderEffect) ([]LadderEffect, 
 		return fx, false
 	case l.spec.Safety.Mode != SafetyFence:
 		return l.grant(c.risk(), fx), true
+	case c.peer == PeerSilent && now < c.word:
+		c.why, c.at = "waiting a moment for a word of the other host", c.word
+		return fx, false
 	case c.tries > 0 && now < c.at:
 		return fx, false
 	}

@@ -42,6 +42,9 @@ type Aim struct {
 	Up bool
 	// Peer is who may still have exclusive data, if Up.
 	Peer Peer
+	// Word is how long a silent peer is waited for before it is fenced: one that
+	// lives and holds nothing says so as soon as it hears us.
+	Word time.Duration
 }
 
 // PeerReleased says that the host that was Active before us has let go.
@@ -284,6 +287,7 @@ func (l *Ladder) aim(now time.Duration, e Aim) {
 	case e.Up && !l.up:
 		kept := l.claim.granted && !l.claim.doubted && l.holds() // nobody else can have taken it meanwhile
 		l.claim.begin(now, e.Peer, l.spec.Safety.ReleaseTimeout, kept)
+		l.claim.word = now + e.Word
 		l.claim.doubted = !l.managed
 		for i := range l.steps {
 			if r := &l.steps[i]; r.stopping == 0 && !r.stuck {

@@ -61,7 +61,9 @@ type router struct {
 	dismissal *vrrp.Shutdown
 	moving    bool
 	movedBy   string
-	movedHere bool // by an operator: its priority is the best until it stops being Active
+	// toldActive is whom the group's LetGo was said to last.
+	toldActive netip.Addr
+	movedHere  bool // by an operator: its priority is the best until it stops being Active
 }
 
 // outgoing is one advert as it leaves.
@@ -153,6 +155,7 @@ func (r *router) encode(e encoding) {
 // became records a transition, logs it and tells the hooks.
 func (l *Loop) became(now time.Duration, r *router, fx *vrrp.Effect) {
 	l.flushHooks(now, r)
+	r.toldActive = netip.Addr{}
 	if fx.From == vrrp.Active {
 		r.moving, r.heldBack = false, false
 		if r.movedHere {

@@ -25,7 +25,7 @@ type service struct {
 	// held is the term of the first router for which the aim was up: with the same
 	// term again nobody else can have been Active meanwhile.
 	held uint64
-	// owes: exclusive data was wanted here since the last LetGo.
+	// owes: a LetGo is due as soon as the ladder is down.
 	owes bool
 	// unmanage is the maintenance that begins when the steps from unmanageAt on are down.
 	unmanage   Order
@@ -33,6 +33,10 @@ type service struct {
 	face       face // what the routers and people were told last
 	wall       time.Time
 }
+
+// wordPause is how long a silent host is waited for before it is fenced. A Backup
+// answers our first advert at once; a second is ten times what a loaded one needs.
+const wordPause = time.Second
 
 // face is what of a ladder concerns others.
 type face struct {
@@ -151,9 +155,9 @@ func (l *Loop) steer(now time.Duration, s *service) {
 	aim := actions.Aim{Up: up}
 	if up {
 		r := s.routers[0]
-		aim.Peer = peerBefore(r, s.held)
+		aim.Peer, aim.Word = peerBefore(r, s.held), wordPause
 		s.held = r.fsm.Term()
-		s.owes = s.owes || s.cfg.Ladder.Exclusive() < len(s.cfg.Ladder.Steps)
+		s.owes = true
 	}
 	l.stepService(now, s, aim)
 }
@@ -209,10 +213,8 @@ func (l *Loop) release(now time.Duration, s *service) {
 	if !s.owes || s.up || !s.ladder.Bottom() {
 		return
 	}
-	for _, r := range s.routers {
-		if r.fsm.State() == vrrp.Active {
-			return
-		}
+	if !s.ladder.Known() || slices.ContainsFunc(s.routers, func(r *router) bool { return r.fsm.State() == vrrp.Active }) {
+		return
 	}
 	s.owes = false
 	for _, r := range s.routers {
@@ -399,6 +401,19 @@ func (l *Loop) tellService(now time.Duration, s *service, e *actions.LadderEffec
 		f.What, f.Error = strings.TrimSuffix(s.cfg.Ladder.Name+": "+name, ": "), e.Text
 	}
 	l.follow(now, s.routers[0], f)
+}
+
+// sayNothingHeld lets a Backup say, once it hears a new Active, that it is there and
+// holds nothing (any more): priority 0, as soon as its group is down. The Active
+// learns that it need not wait, nor fence, and that there is somebody to move to.
+func (l *Loop) sayNothingHeld(r *router) {
+	s := r.service
+	if s == nil || r.fsm.State() != vrrp.Backup || l.received.Advert.Priority == vrrp.PriorityStop || r.toldActive == l.received.Src {
+		return
+	}
+	r.toldActive = l.received.Src
+	s.owes = true
+	s.touch(l)
 }
 
 // peerReleased: the host that was Active before says that it has let go.

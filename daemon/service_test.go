@@ -218,6 +218,20 @@ func TestServiceWaitsForThePeer(t *testing.T) {
 	}
 }
 
+// A Backup says once to each new Active that it is there and holds nothing.
+func TestBackupSaysThatItHoldsNothing(t *testing.T) {
+	h := services(t, group1(), web())
+	h.g.up()
+	h.pass(100 * ms)
+	for range 3 {
+		h.hear(150)
+		h.pass(s)
+	}
+	if n := len(h.g.sent); n != 1 || h.g.sent[0].priority != 0 {
+		t.Errorf("sent %v, want one priority 0", h.g.sent)
+	}
+}
+
 // It does not wait for ever.
 func TestServiceStopsWaitingForThePeer(t *testing.T) {
 	h := services(t, group1(), web(priority(150)))
@@ -236,8 +250,20 @@ func TestServiceFences(t *testing.T) {
 	fence := func(c *daemon.ServiceConfig) {
 		c.Ladder.Safety = actions.SafetySpec{Mode: actions.SafetyFence, ReleaseTimeout: 20 * s, Fence: []actions.FenceSpec{{Name: "ipmi", Timeout: 5 * s, Target: "h2"}}}
 	}
-	h := servingSite(t, fence)
+	h := services(t, group1(fence), web())
+	h.g.up()
+	h.pass(4 * s)
+	h.want(h.did(), "")
+	h.pass(s)
 	h.want(h.did(), "fence, start drbd.data, start systemd.apache")
+
+	// One that lives and holds nothing says so, and is not shot.
+	h = services(t, group1(fence), web())
+	h.g.up()
+	h.pass(4 * s)
+	h.hear(0)
+	h.pass(2 * s)
+	h.want(h.did(), "start drbd.data, start systemd.apache")
 
 	h = services(t, group1(fence), web())
 	h.fail["fence"] = "no route to BMC"
