@@ -298,14 +298,14 @@ func (l *Ladder) checked(now time.Duration, r *rung, d *Done, fx []LadderEffect)
 			text, how = fmt.Sprintf("is down, although its stop failed: %s", r.stopWhy), Warn
 		}
 		r.set(now, Down)
-		l.rebooted = l.rebooted && !r.stuck
 		r.stopping, r.forced, r.stuck, r.seen, r.stopWhy, r.degraded, r.detail = 0, false, false, false, "", false, d.Detail
+		l.freed()
 		r.tend(now)
 		return append(fx, LadderEffect{Kind: StepMoved, Step: i, To: Down, Took: now - r.descends, How: how, Text: text})
 	case r.stuck && d.OK && d.State == Up && i < l.want():
 		r.set(now, Up) // wanted again, and never down
 		r.stopping, r.forced, r.stuck, r.notBefore = 0, false, false, 0
-		l.rebooted = false
+		l.freed()
 		r.tend(now)
 		return append(fx, LadderEffect{Kind: StepMoved, Step: i, To: Up, Text: "could not be stopped, and is wanted again"})
 	case r.stuck:
@@ -343,6 +343,13 @@ func (l *Ladder) lastResort(r *rung, fx []LadderEffect) []LadderEffect {
 	l.rebooted, l.reboot = true, l.lastJob
 	return append(fx, LadderEffect{Kind: DoJob, Step: -1, Job: Job{Group: l.id, Job: l.lastJob, Step: -1, Verb: Reboot,
 		Name: l.spec.Name, Node: l.node, Timeout: 10 * time.Second}})
+}
+
+// freed: when nothing is stuck any more, the next that is may reboot the host again.
+func (l *Ladder) freed() {
+	if _, _, still := l.Stuck(); !still {
+		l.rebooted = false
+	}
 }
 
 // whyNotDown joins what the stop said with what was found after it.

@@ -82,6 +82,25 @@ func TestLadderStuckReboot(t *testing.T) {
 		wait => look b
 		b down => b:down, stop a
 	`)
+	// Nor for the same step again, when another one above it, never seen, is freed.
+	g = jammed(t, spec)
+	more := group(step("a"), step("b"), step("c"))
+	more.OnStuck = actions.StuckReboot
+	g.others = map[string]actions.LadderSpec{"more": more}
+	g.play(`
+		configure more => look c
+		c fail => stop c
+		c fail => look c
+		c fail => c:neither
+		wait   => stop c
+		c fail => look c
+		c fail => c:neither, force-stop c
+		c fail => look c
+		c fail => alarm
+		+10s   => look c
+		c down => c:down, look b
+		is stuck
+	`)
 	// Not during maintenance; after it, if nobody has helped.
 	g = raised(t, spec)
 	g.play(`

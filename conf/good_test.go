@@ -298,16 +298,19 @@ func TestThousands(t *testing.T) {
 // against each other.
 func TestExamples(t *testing.T) {
 	for path, nodes := range map[string][]string{
-		"../examples/minimal/backbeat.hcl":         {"any"},
-		"../examples/demo/demo.hcl":                {"r1", "r2"},
-		"../examples/two-gateways/fw.hcl":          {"fw1", "fw2"},
-		"../examples/web-pair/web.hcl":             {"web1", "web2"},
-		"../examples/checked-web/web.hcl":          {"web1", "web2"},
-		"../examples/web-drbd/web.hcl":             {"web1", "web2"},
-		"../examples/gateways-vmac/gw.hcl":         {"gw1", "gw2"},
-		"../examples/unicast-cloud/cloud.hcl":      {"app1", "app2", "app3"},
-		"../examples/v2-migration/v2.hcl":          {"lb1", "lb2"},
-		"../examples/dual-stack-router/router.hcl": {"r1", "r2"},
+		"../examples/minimal/backbeat.hcl":          {"any"},
+		"../examples/demo/demo.hcl":                 {"r1", "r2"},
+		"../examples/two-gateways/fw.hcl":           {"fw1", "fw2"},
+		"../examples/web-pair/web.hcl":              {"web1", "web2"},
+		"../examples/checked-web/web.hcl":           {"web1", "web2"},
+		"../examples/web-drbd/web.hcl":              {"web1", "web2"},
+		"../examples/gateway-pair/gateway.hcl":      {"fw1", "fw2"},
+		"../examples/heartbeat-pair/ha.hcl":         {"node1", "node2"},
+		"../examples/heartbeat-pair/ha-systemd.hcl": {"node1", "node2"},
+		"../examples/gateways-vmac/gw.hcl":          {"gw1", "gw2"},
+		"../examples/unicast-cloud/cloud.hcl":       {"app1", "app2", "app3"},
+		"../examples/v2-migration/v2.hcl":           {"lb1", "lb2"},
+		"../examples/dual-stack-router/router.hcl":  {"r1", "r2"},
 	} {
 		var cfgs []*daemon.Config
 		var all []*Diagnostics
