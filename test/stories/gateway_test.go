@@ -286,7 +286,7 @@ func TestGatewayPairSplit(t *testing.T) {
 	// kill -9 (step 19), and what systemd does then: ExecStopPost says goodbye, Restart= starts.
 	killed := lab.Now()
 	g.fw1.d.Kill()
-	g.run("fw1", lab.Binary(), "release", "--runtime-dir", g.fw1.d.RuntimeDir())
+	g.run("fw1", lab.Binary(), "release", "-c", g.fw1.d.ConfigFile(), "--runtime-dir", g.fw1.d.RuntimeDir())
 	g.fw1.start()
 	g.serves(g.fw2)
 	g.saw(killed, "daemon killed", gwDown, "fw2")
