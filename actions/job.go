@@ -46,7 +46,8 @@ type Job struct {
 	Group GroupID
 	// Job numbers the jobs of a group, from 1.
 	Job uint64
-	// Step is the index in the group, -1 for jobs of the group itself.
+	// Step is the index in the group, below 0 for jobs of the group itself: -1 for
+	// what the ladder wants, -2 for what is tried beside it.
 	Step  int
 	Verb  Verb
 	Agent Agent

@@ -49,7 +49,7 @@ type OCF struct {
 // Command is a step made of commands. Status may be empty: then the step is
 // taken to be as the last start or stop left it.
 type Command struct {
-	// Start, Stop and Status are argv. Status: exit status 0 is up, 1–3 and 7 are
+	// Start, Stop and Status are argv. Status: exit status 0 is up, 1, 3 and 7 are
 	// down, any other is failed.
 	Start, Stop, Status []string
 	User                string

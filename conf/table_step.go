@@ -46,7 +46,7 @@ func stepBlocks() []block {
 			"step \"exec\" \"announce\" {\n  start  = [\"/usr/local/sbin/announce\", \"up\"]\n  stop   = [\"/usr/local/sbin/announce\", \"down\"]\n  status = [\"/usr/local/sbin/announce\", \"status\"]\n}", []string{"command", "script", "cmd"},
 			argument{name: "start", kind: texts, required: true, limits: commandLimits, doc: "Brings it up, and returns when it is usable. There is no shell.", example: `start = ["/usr/local/sbin/announce", "up"]`, elsewhere: []string{"up"}},
 			argument{name: "stop", kind: texts, required: true, limits: commandLimits, doc: "Brings it down, and returns when it is down.", example: `stop = ["/usr/local/sbin/announce", "down"]`, elsewhere: []string{"down"}},
-			argument{name: "status", kind: texts, limits: commandLimits, doc: "Says what is so: exit status 0 is up, 1–3 and 7 are down, any other is failed. Without it the step is taken to be as the last start or stop left it.",
+			argument{name: "status", kind: texts, limits: commandLimits, doc: "Says what is so: exit status 0 is up, 1, 3 and 7 are down, any other is failed. Without it the step is taken to be as the last start or stop left it.",
 				example: `status = ["/usr/local/sbin/announce", "status"]`, elsewhere: []string{"monitor_command", "probe"}},
 			accountArgument("root"), exclusiveArgument("no")),
 		postgresBlock(), redisBlock(),

@@ -94,6 +94,9 @@ type Agents interface {
 	Do(job actions.Job)
 	// Cancel ends a job early; its actions.Done comes all the same.
 	Cancel(group actions.GroupID, job uint64)
+	// Forget says that a step, which is down, has been removed from the
+	// configuration: what the hands have left for it may go. name is Job.Name.
+	Forget(a actions.Agent, name string)
 }
 
 // Journal takes what should be written down. It never blocks; what does not

@@ -32,6 +32,7 @@ type service struct {
 	unmanageAt int
 	face       face // what the routers and people were told last
 	wall       time.Time
+	devices    devices
 }
 
 // wordPause is how long a silent host is waited for before it is fenced. A Backup
@@ -234,6 +235,11 @@ func (l *Loop) departService(s *service) {
 	if !s.ladder.Bottom() {
 		l.log(slog.LevelWarn, fmt.Sprintf("(%s) removed from the configuration with steps that are not down; they are not looked after any more", s.cfg.Ladder.Name))
 	}
+	if s.ladder.Bottom() && l.serviceNamed(s.cfg.Ladder.Name) == nil {
+		for i := range s.cfg.Ladder.Steps {
+			l.ports.Agents.Forget(s.cfg.Ladder.Steps[i].Agent, s.cfg.Ladder.Name+"/"+s.cfg.Ladder.Steps[i].Name)
+		}
+	}
 	l.serviceDue.remove(&s.slot)
 	delete(l.byGroup, s.id)
 	l.services = slices.DeleteFunc(l.services, func(x *service) bool { return x == s })
@@ -251,7 +257,9 @@ func (l *Loop) runServices(now time.Duration) {
 		if l.serviceDue.next() > now {
 			return
 		}
-		l.stepService(now, l.serviceDue.slots[0].service, actions.LadderTimeout{})
+		s := l.serviceDue.slots[0].service
+		l.tryDevices(now, s)
+		l.stepService(now, s, actions.LadderTimeout{})
 	}
 }
 
@@ -261,13 +269,17 @@ func (l *Loop) onStepDone(now time.Duration, group actions.GroupID, ev actions.L
 		l.stats.stale++
 		return
 	}
+	if done, ok := ev.(actions.Done); ok && done.Job >= deviceJob {
+		l.devicesTried(s, &done)
+		ev = actions.LadderTimeout{} // when they are tried next
+	}
 	l.stepService(now, s, ev)
 }
 
 // stepService is the only place where a ladder is stepped.
 func (l *Loop) stepService(now time.Duration, s *service, ev actions.LadderEvent) {
 	fx := s.ladder.Step(now, ev, nil)
-	if s.deadline = s.ladder.Deadline(); s.heapIndex >= 0 {
+	if s.deadline = min(s.ladder.Deadline(), s.nextTry()); s.heapIndex >= 0 {
 		l.serviceDue.fix(&s.slot)
 	}
 	for i := range fx {

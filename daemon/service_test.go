@@ -23,7 +23,8 @@ type hands struct {
 	delay time.Duration
 }
 
-func (h *hands) Do(j actions.Job) { h.open = append(h.open, j) }
+func (h *hands) Do(j actions.Job)                    { h.open = append(h.open, j) }
+func (h *hands) Forget(_ actions.Agent, name string) { h.log = append(h.log, "forget "+name) }
 func (h *hands) Cancel(_ actions.GroupID, job uint64) {
 	h.cut = append(h.cut, job)
 }
@@ -278,6 +279,35 @@ func TestServiceFences(t *testing.T) {
 	}
 	h.work()
 	h.want(h.group().State, "up")
+}
+
+// Fence devices are tried now and then, and trouble with them is shown.
+func TestFenceDevicesAreTried(t *testing.T) {
+	h := services(t, group1(func(c *daemon.ServiceConfig) {
+		c.Ladder.Safety = actions.SafetySpec{Mode: actions.SafetyFence, Fence: []actions.FenceSpec{{Name: "ipmi", Timeout: 5 * s}}}
+	}), web())
+	h.fail["qualify "] = "BMC does not answer"
+	h.work()
+	if st := h.group(); !strings.Contains(st.FenceTrouble, "BMC does not answer") {
+		t.Errorf("trouble %q", st.FenceTrouble)
+	}
+	delete(h.fail, "qualify ")
+	h.g.up()
+	h.pass(11 * time.Minute)
+	if st := h.group(); st.FenceTrouble != "" {
+		t.Errorf("trouble %q", st.FenceTrouble)
+	}
+}
+
+// A host in standby still knows who serves.
+func TestStandbyKnowsWhoServes(t *testing.T) {
+	h := servingSite(t)
+	h.command(daemon.Command{Verb: daemon.CommandStandby})
+	h.pass(2 * s)
+	h.hear(90)
+	if st := h.g.status("web").Routers[0]; st.State != "initialize" || st.Active == nil || st.Active.Address != peer4.String() {
+		t.Errorf("%s, active %+v", st.State, st.Active)
+	}
 }
 
 // A host that cannot bring the group up leaves in peace, after it has come down,
@@ -548,7 +578,7 @@ func TestServiceReload(t *testing.T) {
 	h.g.post(daemon.Reload{Config: cfg, Reply: reply})
 	<-reply
 	h.pass(s)
-	h.want(h.did(), "stop systemd.apache, stop drbd.data")
+	h.want(h.did(), "stop systemd.apache, stop drbd.data, forget site/drbd.data, forget site/systemd.apache")
 	if n := len(h.g.status("").Services); n != 0 {
 		t.Errorf("%d groups", n)
 	}
@@ -560,7 +590,7 @@ func TestServiceReload(t *testing.T) {
 	<-reply
 	h.pass(2 * s)
 	h.g.apply()
-	h.want(h.did(), "stop systemd.apache, stop drbd.data")
+	h.want(h.did(), "stop systemd.apache, stop drbd.data, forget site/drbd.data, forget site/systemd.apache")
 	h.pass(s)
 	if p := h.g.status(""); len(p.Services)+len(p.Routers) != 0 {
 		t.Errorf("left: %d groups, %d routers\n%s", len(p.Services), len(p.Routers), h.g.history())

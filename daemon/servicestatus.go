@@ -30,6 +30,9 @@ type ServiceStatus struct {
 	// Claim says why exclusive data may be taken, ClaimWaits what that waits for.
 	Claim      string `json:"claim,omitempty"`
 	ClaimWaits string `json:"claim_waits,omitempty"`
+	// FenceTrouble is why the fence devices would not work now, as they said when
+	// they were tried last: every ten minutes.
+	FenceTrouble string `json:"fence_trouble,omitempty"`
 	// Unfit is why this host cannot serve; UnfitFor is the rest of the hold-off,
 	// absent while the group still comes down.
 	Unfit    string   `json:"unfit,omitempty"`
@@ -95,7 +98,7 @@ func (l *Loop) serviceStatus(now time.Duration, name string, list []*router) []S
 func (l *Loop) oneService(now time.Duration, s *service) ServiceStatus {
 	v := s.ladder.View(now)
 	st := ServiceStatus{Name: s.cfg.Ladder.Name, Follows: s.cfg.Follows, Aim: "down", Up: v.Height, Total: len(v.Steps),
-		Safety: s.ladder.Spec().Safety.Mode.String(), ClaimWaits: v.ClaimWaits, AddressesWhen: "active",
+		Safety: s.ladder.Spec().Safety.Mode.String(), ClaimWaits: v.ClaimWaits, FenceTrouble: s.devices.why, AddressesWhen: "active",
 		Unqualified: s.face.unqualified, Stuck: s.face.stuck}
 	if v.Aim {
 		st.Aim = "up"

@@ -73,7 +73,7 @@ func (l *Loop) routerStatus(r *router, now time.Duration) RouterStatus {
 	switch {
 	case v.State == vrrp.Active:
 		s.Active = &ActiveStatus{Self: true, Address: s.PrimaryIPAddr, Priority: v.Priority, Interval: v.Spec.Interval.Seconds(), Checksum: v.Form.String()}
-	case v.State == vrrp.Backup && v.Heard.Src.IsValid():
+	case v.Heard.Src.IsValid() && (v.State == vrrp.Backup || v.State == vrrp.Initialize && now-v.Heard.At < 4*v.Heard.Interval):
 		s.Active = &ActiveStatus{Address: v.Heard.Src.String(), Priority: v.Heard.Priority, Interval: v.Heard.Interval.Seconds(),
 			Checksum: v.Heard.Form.String(), HeardAgo: (now - v.Heard.At).Seconds()}
 	}

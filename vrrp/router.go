@@ -215,6 +215,9 @@ func (r *Router) screen(e *Received, fx []Effect) ([]Effect, bool) {
 	switch {
 	case r.state == Initialize:
 		r.counters.Refuse(DropNotReady)
+		if r.fault.Peaceful() && a.Priority != PriorityStop && e.Src != r.source {
+			r.remember(e) // for people: who serves while this host may not
+		}
 		return fx, false
 	case e.Src != r.source:
 		return fx, true

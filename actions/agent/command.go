@@ -82,7 +82,7 @@ func (h *Hands) commandLook(ctx context.Context, job *actions.Job, a actions.Com
 		d.OK, d.State, d.Hopeless, d.Detail = false, actions.Unknown, cannotRun(r), because("status", r)
 	case r.Exit == 0:
 		d.State, d.Detail = actions.Up, "running"
-	case r.Exit >= 1 && r.Exit <= 3 || r.Exit == 7: // LSB's and OCF's words for it, and what test, pgrep and grep say
+	case r.Exit == 1 || r.Exit == 3 || r.Exit == 7: // LSB's and OCF's words for it, and what test, pgrep and grep say (2 is their word for an error)
 		d.State, d.Detail = actions.Down, fmt.Sprintf("not running (exit status %d)", r.Exit)
 	default:
 		d.Detail = because("status", r)

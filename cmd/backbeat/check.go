@@ -233,7 +233,7 @@ func verifyCommands(cfg *daemon.Config, d *conf.Diagnostics) (out []conf.Diagnos
 			out = append(out, w)
 		}
 	}
-	return append(out, verifySteps(cfg, d)...)
+	return append(append(out, verifySteps(cfg, d)...), verifyAgents(cfg, d)...)
 }
 
 // maxNames is how many interfaces or routers a warning names.

@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/backbeat-ha/backbeat/actions"
 	"github.com/backbeat-ha/backbeat/actions/address"
 	"github.com/backbeat-ha/backbeat/actions/advertise"
 	"github.com/backbeat-ha/backbeat/actions/agent"
@@ -245,10 +246,11 @@ func (s *service) build(ctx context.Context, cfg *daemon.Config, before earlier)
 	s.runner = run.New(post)
 	s.prober = probe.New(post, s.runner)
 	s.hands = agent.New(post, s.runner)
+	s.hands.Runtime, s.hands.RebootHost = s.opt.runtimeDir, agent.Reboot
 	s.tally.configure(cfg)
 	ports := daemon.Ports{
 		Clock: s.wire, Wire: s.wire, Addresses: s.keeper, Announcer: s.announcer, Advertiser: s.advertiser, Runner: s.runner, Prober: s.prober,
-		Agents: s.hands, Journal: s.tally, Watch: s.keeper.Watch, Past: before.past, Ordered: before.ordered, Dropped: s.journal.Dropped,
+		Agents: hands{s.hands, s.log}, Journal: s.tally, Watch: s.keeper.Watch, Past: before.past, Ordered: before.ordered, Dropped: s.journal.Dropped,
 		Handoff: handoff,
 	}
 	if s.orders != nil {
@@ -260,6 +262,23 @@ func (s *service) build(ctx context.Context, cfg *daemon.Config, before earlier)
 		load: func(path string) (*daemon.Config, *conf.Diagnostics, error) { return s.tool.load(path, "") }}
 	s.reloader.applied(cfg)
 	return nil
+}
+
+// hands are the agents as the loop knows them.
+type hands struct {
+	*agent.Hands
+	log logFunc
+}
+
+// Forget lets go of what a removed step had, beside the loop.
+func (h hands) Forget(a actions.Agent, name string) {
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), partPatience)
+		defer cancel()
+		if err := h.Release(ctx, a, name); err != nil {
+			h.log(slog.LevelWarn, fmt.Sprintf("what was left for step %s: %v", name, err))
+		}
+	}()
 }
 
 // sweep removes what a crash left behind. After a handoff everything is left

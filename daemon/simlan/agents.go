@@ -35,6 +35,9 @@ func (p hands) Do(job actions.Job) {
 	p.lan().After(d, func() { p.work(&job, began, lives) })
 }
 
+// Forget is nothing here: the hands leave nothing.
+func (p hands) Forget(actions.Agent, string) {}
+
 // Cancel ends a job early; it is answered all the same.
 func (p hands) Cancel(group actions.GroupID, job uint64) {
 	if k := (work{group, job}); p.working[k] {
