@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/backbeat-ha/backbeat/actions"
@@ -38,13 +37,6 @@ type service struct {
 // wordPause is how long a silent host is waited for before it is fenced. A Backup
 // answers our first advert at once; a second is ten times what a loaded one needs.
 const wordPause = time.Second
-
-// face is what of a ladder concerns others.
-type face struct {
-	known, ready, bottom bool
-	unfit, unqualified   string
-	stuck                string
-}
 
 // reserve brings the service groups to what a configuration says. One that stays
 // keeps its steps where they are.
@@ -295,43 +287,6 @@ func (l *Loop) stepService(now time.Duration, s *service, ev actions.LadderEvent
 	l.faceService(now, s)
 }
 
-// faceService lets routers, hooks and the log know what has changed of a group.
-func (l *Loop) faceService(now time.Duration, s *service) {
-	f := face{known: s.ladder.Known(), ready: s.ladder.Ready(), bottom: s.ladder.Bottom()}
-	if u := s.ladder.Unfit(); u != nil {
-		f.unfit = u.Step + " " + u.Why
-	}
-	if step, why, is := s.ladder.Unqualified(); is {
-		f.unqualified = step + ": " + why
-	}
-	if step, why, is := s.ladder.Stuck(); is {
-		f.stuck = step + ": " + why
-	}
-	old := s.face
-	if f == old {
-		return
-	}
-	s.face, s.wall = f, l.ports.Clock.Wall()
-	if f.ready != old.ready && f.ready {
-		l.becameReady(now, s)
-	}
-	switch {
-	case f.unfit != "" && old.unfit == "":
-		l.tellHooks(now, s, actions.OnUnfit, f.unfit)
-	case f.unfit == "" && old.unfit != "":
-		l.log(slog.LevelInfo, fmt.Sprintf("(%s) the hold-off is over: this host may serve again", s.cfg.Ladder.Name))
-	}
-	if f.stuck != "" && old.stuck == "" {
-		l.tellHooks(now, s, actions.OnStuckStep, f.stuck)
-	}
-	s.touch(l)
-	for _, r := range s.routers {
-		if r.link != nil {
-			l.stale(r)
-		}
-	}
-}
-
 // stale notes that a router must be evaluated anew when all steps have been taken.
 func (l *Loop) stale(r *router) {
 	if !slices.Contains(l.toEvaluate, r) {
@@ -347,97 +302,6 @@ func (l *Loop) reevaluate(now time.Duration) {
 		list = slices.DeleteFunc(list, func(r *router) bool { return r.link == nil })
 		l.evaluate(now, list...)
 	}
-}
-
-// becameReady: everything is up, so addresses that waited for it go up too.
-func (l *Loop) becameReady(now time.Duration, s *service) {
-	l.log(slog.LevelInfo, fmt.Sprintf("(%s) all steps are up", s.cfg.Ladder.Name), slog.String("service_group", s.cfg.Ladder.Name))
-	for _, r := range s.routers {
-		if s.cfg.WhenReady && r.fsm.State() == vrrp.Active && !r.held && !r.fsm.Parting() {
-			l.want(r, true)
-			r.announceDue = true
-		}
-	}
-	l.tellHooks(now, s, actions.OnReady, "all steps are up")
-}
-
-// defers reports whether a router's addresses wait for its group.
-func (r *router) defers() bool {
-	return r.service != nil && r.service.cfg.WhenReady && !r.held && !r.service.ladder.Ready()
-}
-
-// unable is why a router must not take part for its group's sake, empty if it may.
-func (s *service) unable(st vrrp.State) string {
-	if s == nil {
-		return ""
-	}
-	f := &s.face
-	switch {
-	case f.unfit != "" && (f.bottom || st != vrrp.Active):
-		return f.unfit
-	case st == vrrp.Active:
-		return ""
-	case f.stuck != "":
-		return f.stuck + " (stuck)"
-	default:
-		return f.unqualified
-	}
-}
-
-// tellService writes down what a ladder says.
-func (l *Loop) tellService(now time.Duration, s *service, e *actions.LadderEffect) {
-	level := slog.LevelInfo
-	switch e.How {
-	case actions.Warn:
-		level = slog.LevelWarn
-	case actions.Alarm:
-		level = slog.LevelError
-	}
-	name, text := "", e.Text
-	if e.Step >= 0 {
-		name = s.ladder.StepName(e.Step)
-	}
-	if e.Kind == actions.StepMoved {
-		text = name + " " + text
-	}
-	after := ""
-	if e.Took > 0 {
-		after = " (" + vrrp.Span(e.Took) + ")"
-	}
-	l.log(level, fmt.Sprintf("(%s) %s%s", s.cfg.Ladder.Name, text, after), slog.String("service_group", s.cfg.Ladder.Name), slog.String("step", name))
-	if len(s.routers) == 0 {
-		return
-	}
-	f := Followup{What: s.cfg.Ladder.Name + ": " + text, Took: e.Took.Seconds()}
-	if e.How != actions.Quiet {
-		f.What, f.Error = strings.TrimSuffix(s.cfg.Ladder.Name+": "+name, ": "), e.Text
-	}
-	l.follow(now, s.routers[0], f)
-}
-
-// sayNothingHeld lets a Backup say, once it hears a new Active, that it is there and
-// holds nothing (any more): priority 0, as soon as its group is down. The Active
-// learns that it need not wait, nor fence, and that there is somebody to move to.
-func (l *Loop) sayNothingHeld(r *router) {
-	s := r.service
-	if s == nil || r.fsm.State() != vrrp.Backup || l.received.Advert.Priority == vrrp.PriorityStop || r.toldActive == l.received.Src {
-		return
-	}
-	r.toldActive = l.received.Src
-	s.owes = true
-	s.touch(l)
-}
-
-// peerReleased: the host that was Active before says that it has let go.
-func (l *Loop) peerReleased(now time.Duration, r *router) {
-	s := r.service
-	if s == nil || !s.up {
-		return
-	}
-	if before := r.fsm.Why().Peer; before.IsValid() && before != l.received.Src {
-		return
-	}
-	l.stepService(now, s, actions.PeerReleased{})
 }
 
 // descending reports whether a group is still on its way down and may get there.
