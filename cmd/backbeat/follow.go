@@ -168,6 +168,8 @@ func (f *follower) stand(st *control.Status, r *daemon.RouterStatus) string {
 		return "listens for an Active"
 	case r.Standby != "":
 		return "is out; nobody else has been heard yet"
+	case r.Fault == "" && r.SettleIn != nil:
+		return "the link has just come up; takes part soon (settle)"
 	default:
 		return f.yellow("takes no part: " + faultText(r))
 	}

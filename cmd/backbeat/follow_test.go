@@ -142,3 +142,20 @@ func TestFollowed(t *testing.T) {
 	say("fence --confirm", followed(confirm, group, looks{0, webWith(claimingSite())}, looks{time.Second, webWith(climbingSite())}, looks{9 * time.Second, webWith(upSite())}))
 	golden(t, "follow.golden", []byte(b.String()))
 }
+
+// A router whose link has just come up is not in fault: it waits, and says for what.
+func TestFollowedWhileItSettles(t *testing.T) {
+	settling := standbyPage()
+	r := &settling.Routers[0]
+	r.State, r.Standby, r.Fault, r.FaultDetail, r.Refused, r.SettleIn = "initialize", "", "", "", nil, new(float64)
+	*r.SettleIn = 1.5
+	got := followed(control.CommandRequest{Verb: daemon.CommandOnline},
+		control.CommandAnswer{CommandResult: daemon.CommandResult{OK: true, Text: "this host takes part again", Routers: []string{"web"}}},
+		looks{0, standbyPage()}, looks{100 * time.Millisecond, settling})
+	if want := "the link has just come up; takes part soon (settle)"; !strings.Contains(got, want) || strings.Contains(got, "takes no part") {
+		t.Errorf("says\n%swant %q", got, want)
+	}
+	if want := "the link has just come up; takes part in 1.5 s (settle)"; !strings.Contains(got, want) {
+		t.Errorf("says\n%swant %q in what it waits for", got, want)
+	}
+}

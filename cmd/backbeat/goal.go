@@ -109,6 +109,8 @@ func (f *follower) notYetActive(r *daemon.RouterStatus) string {
 	switch {
 	case r.Fault != "":
 		return "takes no part: " + faultText(r)
+	case r.SettleIn != nil:
+		return fmt.Sprintf("the link has just come up; takes part in %s (settle)", rest(*r.SettleIn))
 	case r.Ready:
 		return "won here; waits for the other members of sync group " + clean(r.SyncGroup)
 	case r.Active != nil:
