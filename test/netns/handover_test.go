@@ -2,12 +2,14 @@ package netns
 
 import (
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/backbeat-ha/backbeat/test/lab"
 )
@@ -32,28 +34,65 @@ func TestReplacedWithoutAnybodyNoticing(t *testing.T) {
 }
 
 // replaced lets a daemon be replaced and judges what the client and the others saw.
+// A machine that stands still for longer than a process needs to start is not
+// the daemon's doing: then it is tried again, and one try must be good.
 func (s *scene) replaced(b *lab.Backbeat) {
 	s.t.Helper()
-	transitions := s.transitions()
-	from := lab.Now()
+	const tries = 5
+	for try := 1; ; try++ {
+		from := lab.Now()
+		problems := s.replace(b, from)
+		stall := s.Stall(from)
+		switch {
+		case len(problems) == 0:
+			return
+		case stall < standstill || try == tries:
+			s.t.Fatalf("try %d, with the machine's worst stall %s: %s", try, stall, strings.Join(problems, "; "))
+		}
+		s.t.Logf("try %d: the machine stalled for %s, so it is tried again: %s", try, stall, strings.Join(problems, "; "))
+		s.rest(down)
+		s.active("r1")
+		s.rest(2 * interval)
+	}
+}
+
+// standstill is how long the machine may stand still without a restart being
+// noticed at an interval of 100 ms: a process needs some 60 ms to start.
+const standstill = 60 * time.Millisecond
+
+func (s *scene) replace(b *lab.Backbeat, from time.Duration) (problems []string) {
+	s.t.Helper()
+	say := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
+	transitions, before := s.transitions(), strings.Count(b.Log(), "as in the process before")
 	pid := b.Process().PID()
 	b.Process().Signal(syscall.SIGUSR2)
-	s.until("the next process to take over", func() bool { return strings.Contains(b.Log(), "as in the process before") })
+	s.until("the next process to have started", func() bool {
+		return strings.Count(b.Log(), "as in the process before") > before || strings.Contains(b.Log(), "too long to go on")
+	})
 	s.rest(4 * interval)
-	r := s.lossless(from)
+	r := s.probe.Since(from)
+	s.t.Log(r)
+	if r.Lost > 0 && s.Stall(from) < 10*time.Millisecond {
+		say("%d of %d lost", r.Lost, r.Sent)
+	}
 	if r.Changes > 0 {
-		s.t.Errorf("the address moved %d times", r.Changes)
+		say("the address moved %d times", r.Changes)
 	}
 	if got := b.Process().PID(); got != pid {
-		s.t.Errorf("process %d became %d", pid, got)
+		say("process %d became %d", pid, got)
 	}
 	if n := s.zeros(from, "r1") + s.zeros(from, "r2"); n > 0 {
-		s.t.Errorf("%d goodbyes", n)
+		say("%d goodbyes", n)
 	}
 	if now := s.transitions(); now != transitions {
-		s.t.Errorf("transitions\n%s\nbefore\n%s", now, transitions)
+		say("transitions\n%s\nbefore\n%s", now, transitions)
 	}
-	s.only("r1")
+	for _, a := range []netip.Addr{vip4, vip6} {
+		if got := s.Holders(a); !slices.Equal(got, []string{"r1"}) {
+			say("%s is held by %v", a, got)
+		}
+	}
+	return problems
 }
 
 // transitions is what both hosts remember.
