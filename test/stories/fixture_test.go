@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 	if part := os.Getenv(envPart); part != "" {
 		os.Exit(parts[part](os.Args[1:]))
 	}
-	lab.Main(lab.Options{Binary: true}, func() int {
+	lab.Main(lab.Options{Binary: true, Root: true}, func() int {
 		if err := flag.Set("test.parallel", "2"); err != nil {
 			panic("stories: " + err.Error())
 		}
