@@ -36,6 +36,9 @@ type Options struct {
 	// Binary asks for a backbeat binary, built once from the sources of this
 	// module before the namespace is entered.
 	Binary bool
+	// Root asks for the real root, who alone may use loop devices and other
+	// accounts: where the program is that, there is no user namespace. See RealRoot.
+	Root bool
 }
 
 // Main runs the program again inside namespaces of its own and ends with its
@@ -65,6 +68,12 @@ func Main(o Options, run func() int) {
 // Unavailable says why there are no namespaces, with the remedy, or "" if there are.
 func Unavailable() string { return os.Getenv(envUnavailable) }
 
+// RealRoot reports whether we are root and not that of a user namespace only.
+func RealRoot() bool {
+	b, err := os.ReadFile("/proc/self/uid_map")
+	return err == nil && os.Getuid() == 0 && strings.Join(strings.Fields(string(b)), " ") == "0 0 4294967295"
+}
+
 // Binary is the path of the backbeat binary, if Main was asked for one.
 func Binary() string { return os.Getenv(EnvBinary) }
 
@@ -90,7 +99,7 @@ func outside(o Options) (int, error) {
 	cmd.ExtraFiles = []*os.File{tell}
 	// The child is told to die with the thread that started it: stay on it.
 	runtime.LockOSThread()
-	err = startInside(cmd)
+	err = startInside(cmd, o.Root && RealRoot())
 	tell.Close()
 	if err != nil {
 		return 0, err
@@ -115,8 +124,8 @@ func outside(o Options) (int, error) {
 // startInside starts the program in a user, mount and network namespace in
 // which it is root; a real root that may not have a user namespace does without.
 // The maps are the same for root and for everybody else, so that what passes
-// for one passes for the other.
-func startInside(cmd *exec.Cmd) error {
+// for one passes for the other; but for a program that asks for the real root.
+func startInside(cmd *exec.Cmd, real bool) error {
 	one := func(id int) []syscall.SysProcIDMap {
 		return []syscall.SysProcIDMap{{ContainerID: 0, HostID: id, Size: 1}}
 	}
@@ -126,7 +135,10 @@ func startInside(cmd *exec.Cmd) error {
 		GidMappings: one(os.Getgid()),
 		Pdeathsig:   syscall.SIGKILL,
 	}
-	err := cmd.Start()
+	err := error(syscall.EPERM) // as if a user namespace had been refused
+	if !real {
+		err = cmd.Start()
+	}
 	if err != nil && os.Getuid() == 0 {
 		again := *cmd
 		again.SysProcAttr = &syscall.SysProcAttr{

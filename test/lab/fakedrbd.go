@@ -8,6 +8,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 //go:embed fakedrbd/fakedrbd.py
@@ -15,8 +17,8 @@ var fakeDRBD []byte
 
 // FakeDRBD is a pair of hosts, a and b, with one DRBD resource: a stand-in for
 // drbdadm and drbdsetup that behaves as DRBD 8.4.11 was seen to, and has no data
-// behind it. What a test may write into Dir is said at the top of
-// fakedrbd/fakedrbd.py.
+// behind it unless Back gives it some. What a test may write into Dir is said at
+// the top of fakedrbd/fakedrbd.py.
 type FakeDRBD struct {
 	t        testing.TB
 	Resource string
@@ -71,12 +73,8 @@ func (f *FakeDRBD) Remove(name string) { _ = os.Remove(filepath.Join(f.Dir, name
 // Set changes keys of a host's state.
 func (f *FakeDRBD) Set(node string, keys map[string]any) {
 	f.t.Helper()
-	state := map[string]any{}
-	if b, err := os.ReadFile(filepath.Join(f.Dir, node+".json")); err == nil {
-		if err := json.Unmarshal(b, &state); err != nil {
-			f.t.Fatal(err)
-		}
-	}
+	defer f.lock()()
+	state := f.State(node)
 	for k, v := range keys {
 		state[k] = v
 	}
@@ -87,6 +85,31 @@ func (f *FakeDRBD) Set(node string, keys map[string]any) {
 	f.put(node+".json", b, 0o644)
 }
 
+// lock keeps the commands of both hosts waiting until the function that it returns is called.
+func (f *FakeDRBD) lock() (unlock func()) {
+	f.t.Helper()
+	file, err := os.OpenFile(filepath.Join(f.Dir, "lock"), os.O_CREATE|os.O_WRONLY, 0o644)
+	if err == nil {
+		err = unix.Flock(int(file.Fd()), unix.LOCK_EX)
+	}
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return func() { file.Close() }
+}
+
+// State are the keys of a host's state that have been written so far.
+func (f *FakeDRBD) State(node string) map[string]any {
+	f.t.Helper()
+	state := map[string]any{}
+	if b, err := os.ReadFile(filepath.Join(f.Dir, node+".json")); err == nil {
+		if err := json.Unmarshal(b, &state); err != nil {
+			f.t.Fatal(err)
+		}
+	}
+	return state
+}
+
 // Run runs a host's drbdadm and returns what it printed.
 func (f *FakeDRBD) Run(node string, args ...string) string {
 	f.t.Helper()
@@ -95,4 +118,24 @@ func (f *FakeDRBD) Run(node string, args ...string) string {
 		f.t.Fatalf("drbdadm %v on %s: %v\n%s", args, node, err, out)
 	}
 	return string(out)
+}
+
+// Back gives a host's side data: device is what is mounted, image where what has been
+// written to it is found (the file behind a loop device; a directory is both). From then
+// on the device of a Secondary is write-protected, one that is mounted cannot be
+// demoted, and who is promoted has all that the other one had written.
+func (f *FakeDRBD) Back(node, device, image string) {
+	f.t.Helper()
+	f.Write(node+".dev", device)
+	f.Write(node+".img", image)
+}
+
+// Cut cuts the link between both. What was written up to now is on both sides. Nobody
+// may write meanwhile: freeze the file system.
+func (f *FakeDRBD) Cut() {
+	f.t.Helper()
+	for _, node := range []string{"a", "b"} {
+		f.Run(node, "fetch")
+	}
+	f.Write("link", "down")
 }

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # A stand-in for drbdadm and drbdsetup where there is no DRBD: behaviour and texts as observed of DRBD 8.4.11
-# with drbd-utils 9.22 on two virtual machines. There is no device and no data behind it.
+# with drbd-utils 9.22 on two virtual machines. There is no device and no data behind it, unless a test
+# gives it some: see data.
 #
 # $FAKEDRBD is a directory that both hosts share, $FAKENODE this host (a or b), $FAKERES the resource.
 # Files in it, for a test to write:
@@ -11,10 +12,13 @@
 #   slow.CMD        how many more times drbdadm gives up on its helper after 5 s
 #   a.open, b.open  somebody holds the device open
 #   a.dev, b.dev    what `drbdadm sh-dev` answers
+#   a.img, b.img    where the data of a side is: the file behind the loop device .dev, or a directory
 #   a.json, b.json  the state; keys a test may set: role disk cs pd pr alive up suspended quorum repl done fail
 import fcntl
 import json
 import os
+import shutil
+import struct
 import subprocess
 import sys
 import time
@@ -53,6 +57,47 @@ S, P = load(me), load(peer)
 link, fencing = rd('link', 'up'), rd('fencing', 'dont-care')
 
 
+# The data. With protocol C what has been acknowledged is on both sides. The stand-in copies it from one
+# to the other not at each write but when somebody could notice: when the side that did not write is
+# promoted, or loses the other one. Until then it is a mirror. A host that has lost power keeps what had
+# been written to its device, and that is what the other one gets.
+dev, img, pimg = rd(f'{me}.dev', ''), rd(f'{me}.img', ''), rd(f'{peer}.img', '')
+
+
+def protect(on):
+    if img and not os.path.isdir(img):
+        fd = os.open(dev, os.O_RDONLY)
+        fcntl.ioctl(fd, 0x125d, struct.pack('i', on))  # BLKROSET
+        os.close(fd)
+
+
+def fetch():
+    if S.pop('mirror', False) and img and pimg:
+        if os.path.isdir(img):
+            for x in os.listdir(img):
+                shutil.rmtree(f'{img}/{x}') if os.path.isdir(f'{img}/{x}') else os.remove(f'{img}/{x}')
+            shutil.copytree(pimg, img, dirs_exist_ok=True)
+        else:
+            protect(0)
+            with open(pimg, 'rb') as src, open(dev, 'r+b') as dst:
+                shutil.copyfileobj(src, dst, 1 << 20)
+                dst.flush()
+                os.fsync(dst.fileno())
+            protect(1)
+
+
+def mounted():
+    if img and os.path.isdir(img):
+        roots = [x.split()[3] for x in open('/proc/self/mountinfo')]
+        return any(len(x) > 1 and img.endswith(x) for x in roots)
+    if img:
+        try:
+            os.close(os.open(dev, os.O_RDONLY | os.O_EXCL))
+        except OSError:
+            return True
+    return False
+
+
 def end(rc=0):
     save(me, S)
     sys.exit(rc)
@@ -81,6 +126,8 @@ def settle(ping=False):
         else:
             w = S if S['gen'] >= P['gen'] else P
             for x, y in ((S, P), (P, S)):
+                if x['gen'] != w['gen']:
+                    x['mirror'], y['mirror'] = True, False  # the resync
                 x.update(cs='Connected', disk='UpToDate', pd='UpToDate', pr=y['role'], gen=w['gen'], forked=False)
         save(peer, P)
     if S['cs'] == 'Connected' and linked():
@@ -102,6 +149,7 @@ def handler():
 def up():
     if not S['up']:
         S.update(up=True, role='Secondary', cs='Connecting', pr='Unknown')
+        protect(1)
         S['disk'] = 'Consistent' if fencing != 'dont-care' and S['pd'] != 'Outdated' else S['disk']
         S['pd'] = S['pd'] if S['pd'] == 'Outdated' else 'DUnknown'
     end()
@@ -128,6 +176,11 @@ def primary():
                 fail(11, -7, 'Refusing to be Primary while peer is not outdated')
             if lost or S['pd'] == 'DUnknown':
                 fail(11, -7, 'Refusing to be Primary while peer is not outdated')
+    fetch()
+    protect(0)
+    if img and S['cs'] == 'Connected':
+        P['mirror'] = True
+        save(peer, P)
     S['role'], S['disk'] = 'Primary', 'UpToDate'
     if S['cs'] != 'Connected':
         S['gen'], S['forked'] = time.time_ns(), True
@@ -135,10 +188,11 @@ def primary():
 
 
 def secondary():
-    if S['open'] or os.path.exists(f'{D}/{me}.open'):
+    if S['open'] or os.path.exists(f'{D}/{me}.open') or S['role'] == 'Primary' and mounted():
         if '--force' not in args:
             fail(11, -12, 'Device is held open by someone')
     S['role'] = 'Secondary'
+    protect(1)
     end()
 
 
@@ -192,6 +246,9 @@ if slow > 0:
     end(20)
 if cmd == 'sh-dev':
     print(rd(f'{me}.dev', '/dev/drbd1'))
+    end()
+if cmd == 'fetch':  # for tests: see lab.FakeDRBD.Cut
+    fetch()
     end()
 if cmd in ('up', 'adjust'):
     up()

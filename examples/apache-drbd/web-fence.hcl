@@ -1,0 +1,63 @@
+# Two hosts, node1 and node2: one address, and where it is a DRBD disk, an ext4 on it
+# and Apache. node1 is preferred. The same file on both hosts; how to set them up, and
+# what was proven: docs/stories/apache-drbd.md. It is web.hcl with fencing: a host that
+# has gone silent is switched off, and that is confirmed, before its data is taken.
+#
+# Nothing here must be started at boot by anybody else:
+#   systemctl disable --now apache2
+# and DRBD's resource wwwdata must be there on both, Connected, UpToDate/UpToDate.
+
+virtual_router "web" {
+  interface = "eth0"
+  vrid      = 101
+  priority  = { node1 = 150, node2 = 100 }[node.name]
+  addresses = ["192.168.122.101/24"]
+  # preempt = false # leave it where it is when node1 returns; else it moves back, once node1 is UpToDate
+}
+
+service_group "site" {
+  follows = virtual_router.web
+
+  safety {
+    mode = "fence"
+    fence "ipmi" {
+      command = ["/usr/sbin/fence_ipmilan"] # package fence-agents; it is told the rest on standard input
+      target  = { node1 = "node2", node2 = "node1" }[node.name]
+      options = { ip = { node1 = "192.168.123.2", node2 = "192.168.123.1" }[node.name], username = "backbeat", lanplus = 1 }
+      secrets = { password = "file:/etc/backbeat/ipmi.secret" }
+      timeout = "60s"
+      # When they lose each other both shoot: node1 is meant to survive.
+      delay = { node1 = "0s", node2 = "5s" }[node.name]
+    }
+  }
+
+  # Up in this order, down in the opposite one.
+
+  # A mistake in Apache's configuration is found before anything else is touched: the
+  # agent below would only try until its start_timeout is over.
+  step "exec" "configtest" {
+    start = ["/usr/sbin/apache2ctl", "configtest"]
+    stop  = ["/usr/bin/true"]
+  }
+
+  step "drbd" "wwwdata" { resource = "wwwdata" }
+
+  step "filesystem" "www" {
+    drbd   = "wwwdata"
+    target = "/var/www/html"
+    type   = "ext4"
+  }
+
+  # Up is what /server-status says, and not only that there is a process.
+  step "ocf" "apache" {
+    agent = "ocf:heartbeat:apache"
+    params = {
+      configfile = "/etc/apache2/apache2.conf"
+      statusurl  = "http://127.0.0.1/server-status"
+    }
+    start_timeout = "40s"
+    restarts      = 3
+    window        = "10m"
+    monitor { interval = "5s" }
+  }
+}
