@@ -14,13 +14,12 @@ import (
 // hands is a world in which steps are names that are up or not. Jobs are
 // answered when the test lets work go on.
 type hands struct {
-	g     *rig
-	up    map[string]bool
-	fail  map[string]string // verb and step: why it fails
-	open  []actions.Job
-	log   []string // what was started and stopped, in order
-	cut   []uint64
-	delay time.Duration
+	g    *rig
+	up   map[string]bool
+	fail map[string]string // verb and step: why it fails
+	open []actions.Job
+	log  []string // what was started and stopped, in order
+	cut  []uint64
 }
 
 func (h *hands) Do(j actions.Job)                    { h.open = append(h.open, j) }

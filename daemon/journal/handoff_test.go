@@ -45,9 +45,12 @@ func TestHandoffIsRefused(t *testing.T) {
 	edit := func(change func(map[string]any)) func(t *testing.T, path string) {
 		return func(t *testing.T, path string) {
 			b, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
 			m := map[string]any{}
-			if err == nil {
-				err = json.Unmarshal(b, &m)
+			if err = json.Unmarshal(b, &m); err != nil {
+				t.Fatal(err)
 			}
 			change(m)
 			if b, err = json.Marshal(m); err == nil {
