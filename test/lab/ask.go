@@ -109,35 +109,4 @@ type Forgery struct {
 }
 
 // Forge sends an advert from eth0 of the host. The family is that of the first address.
-func (h *Host) Forge(f Forgery) error {
-	v6 := len(f.Addresses) > 0 && f.Addresses[0].Is6()
-	if f.Version == 0 {
-		f.Version, f.Type = 3, 1
-	}
-	if f.TTL == 0 {
-		f.TTL = 255
-	}
-	dst, mac, kind := netip.MustParseAddr("224.0.0.18"), net.HardwareAddr{1, 0, 0x5e, 0, 0, 0x12}, uint16(unix.ETH_P_IP)
-	src, form := h.Addr4(0).Addr(), MessageOnly
-	if v6 {
-		dst, mac, kind = netip.MustParseAddr("ff02::12"), net.HardwareAddr{0x33, 0x33, 0, 0, 0, 0x12}, unix.ETH_P_IPV6
-		src, form = h.LinkLocal(0), WithPseudo
-	}
-	if f.Src.IsValid() {
-		src = f.Src
-	}
-	if f.Sum != "" {
-		form = f.Sum
-	}
-	message := f.Message
-	if message == nil {
-		message = f.Encode(src, dst, form)
-	}
-	frame := ethernet(mac, h.MAC(0), kind)
-	if v6 {
-		frame = ipv6Header(frame, src, dst, protocol, f.TTL, len(message))
-	} else {
-		frame = ipv4Header(frame, src, dst, f.TTL, len(message))
-	}
-	return h.inject(0, append(frame, message...))
-}
+func (h *Host) Forge(f Forgery) error { return h.inject(0, h.forged(f)) }

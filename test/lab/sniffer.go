@@ -12,6 +12,7 @@ import (
 	"github.com/gopacket/gopacket"
 	"github.com/gopacket/gopacket/layers"
 	"github.com/gopacket/gopacket/pcapgo"
+	"golang.org/x/net/bpf"
 )
 
 // Frame is what a host put on a cable, seen at the switch, also when the
@@ -70,8 +71,11 @@ type Sniffer struct {
 const frameLimit = 1 << 20
 
 // Sniff starts a sniffer at the switch. It leaves echoes out.
-func (l *Lab) Sniff() (*Sniffer, error) {
-	c, err := openCapture(l.hub, withoutPings)
+func (l *Lab) Sniff() (*Sniffer, error) { return l.sniff(withoutPings) }
+
+// sniff starts a sniffer with a filter.
+func (l *Lab) sniff(filter []bpf.Instruction) (*Sniffer, error) {
+	c, err := openCapture(l.hub, filter)
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,80 @@
+package lab
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// forged makes the frame of a forgery.
+func (h *Host) forged(f Forgery) []byte {
+	v6 := len(f.Addresses) > 0 && f.Addresses[0].Is6()
+	if f.Version == 0 {
+		f.Version, f.Type = 3, 1
+	}
+	if f.TTL == 0 {
+		f.TTL = 255
+	}
+	dst, mac, kind := netip.MustParseAddr("224.0.0.18"), net.HardwareAddr{1, 0, 0x5e, 0, 0, 0x12}, uint16(unix.ETH_P_IP)
+	src, form := h.Addr4(0).Addr(), MessageOnly
+	if v6 {
+		dst, mac, kind = netip.MustParseAddr("ff02::12"), net.HardwareAddr{0x33, 0x33, 0, 0, 0, 0x12}, unix.ETH_P_IPV6
+		src, form = h.LinkLocal(0), WithPseudo
+	}
+	if f.Src.IsValid() {
+		src = f.Src
+	}
+	if f.Sum != "" {
+		form = f.Sum
+	}
+	message := f.Message
+	if message == nil {
+		message = f.Encode(src, dst, form)
+	}
+	frame := ethernet(mac, h.MAC(0), kind)
+	if v6 {
+		frame = ipv6Header(frame, src, dst, protocol, f.TTL, len(message))
+	} else {
+		frame = ipv4Header(frame, src, dst, f.TTL, len(message))
+	}
+	return append(frame, message...)
+}
+
+// Flood sends forgeries in turn from eth0 of the host, as fast as one sender can,
+// and returns how many have left. Where the kernel is behind it waits a little.
+func (h *Host) Flood(list []Forgery, d time.Duration) (sent int, err error) {
+	eth, err := h.eth(0)
+	if err != nil {
+		return 0, err
+	}
+	var frames [][]byte
+	for _, f := range list {
+		frames = append(frames, h.forged(f))
+	}
+	fd := -1
+	h.do(func() { fd, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0) })
+	if err != nil {
+		return 0, fmt.Errorf("open a packet socket on %s: %w", h.Name, err)
+	}
+	defer unix.Close(fd)
+	_ = unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_QDISC_BYPASS, 1)
+	if err := unix.Bind(fd, &unix.SockaddrLinklayer{Ifindex: eth.Attrs().Index}); err != nil {
+		return 0, fmt.Errorf("bind a packet socket on %s: %w", h.Name, err)
+	}
+	for end := Now() + d; Now() < end; {
+		for range 64 {
+			switch _, err := unix.Write(fd, frames[sent%len(frames)]); err {
+			case nil:
+				sent++
+			case unix.ENOBUFS, unix.EAGAIN, unix.EINTR:
+				time.Sleep(time.Millisecond)
+			default:
+				return sent, fmt.Errorf("flood from %s: %w", h.Name, err)
+			}
+		}
+	}
+	return sent, nil
+}
