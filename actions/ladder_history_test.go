@@ -148,7 +148,7 @@ func (w *world) aim(up bool) error {
 		peer = actions.PeerSilent // nobody says that it has nothing
 	}
 	w.up = up
-	return w.step(actions.Aim{Up: up, Peer: peer})
+	return w.step(actions.Aim{Up: up, Peer: peer, Word: time.Duration(w.n(3)) * time.Second})
 }
 
 // holds reports whether this host has exclusive data, is about to, or has not
@@ -197,20 +197,23 @@ func (w *world) order() error {
 		w.reconfigure()
 		return w.step(actions.ConfigureLadder{Spec: w.spec})
 	case 6:
-		if w.up {
-			w.peerHas = false
-		}
+		w.peerLetGo()
 		return w.step(actions.Confirm{By: "anna"})
 	case 7:
-		if w.up {
-			w.peerHas = false
-		}
+		w.peerLetGo()
 		return w.step(actions.PeerReleased{})
 	default:
 		if len(w.flight) == 0 {
 			return nil
 		}
 		return w.step(actions.Progress{Group: 1, Job: w.flight[w.n(len(w.flight))].job.Job, Text: "waiting"})
+	}
+}
+
+// peerLetGo: the other host has nothing, and takes nothing before we have let go.
+func (w *world) peerLetGo() {
+	if w.up {
+		w.peerHas, w.byHand = false, w.byHand && !w.managed
 	}
 }
 

@@ -245,6 +245,7 @@ func (w *world) fence(d *actions.Done, canceled bool) {
 		d.Canceled = true
 	case w.kind || w.n(2) == 0:
 		d.OK, w.peerHas = true, false
+		w.peerLetGo()
 	}
 }
 
