@@ -62,6 +62,7 @@ type service struct {
 	reloader   *reloader
 	notifier   *notifier
 
+	made   chan struct{} // closed when loop is there
 	ended  chan struct{} // the loop has ended
 	broken chan error    // the first part that ended on its own; has room for one
 	got    chan os.Signal
@@ -99,7 +100,7 @@ func (t *tool) serve(ctx context.Context, o runOptions) error {
 	if err := checkPrivilege(); err != nil {
 		return err
 	}
-	s := &service{tool: t, opt: o, ended: make(chan struct{}), broken: make(chan error, 1), got: got}
+	s := &service{tool: t, opt: o, made: make(chan struct{}), ended: make(chan struct{}), broken: make(chan error, 1), got: got}
 	err = s.live(ctx, cfg, d)
 	if err == nil && s.handed.Load() && successor(s.next.Load()) == ourself {
 		return replace()
@@ -257,6 +258,7 @@ func (s *service) build(ctx context.Context, cfg *daemon.Config, before earlier)
 		ports.Orders = s.orders
 	}
 	s.loop = daemon.New(cfg, ports)
+	close(s.made)
 	s.notifier = newNotifier(s.post, s.tally)
 	s.reloader = &reloader{path: s.opt.config, post: s.post, log: s.log, notify: s.notifier, tally: s.tally, ended: s.ended,
 		load: func(path string) (*daemon.Config, *conf.Diagnostics, error) { return s.tool.load(path, "") }}
@@ -315,9 +317,12 @@ func (s *service) succeed() error {
 	return nil
 }
 
-// post hands an input to the loop. No part posts before it was started, and
-// all are started after the loop was made.
-func (s *service) post(in daemon.Input) { s.loop.Post(in) }
+// post hands an input to the loop. The loop gives the hands their first jobs while it
+// is being made, and some are answered at once: from goroutines of the hands, which wait.
+func (s *service) post(in daemon.Input) {
+	<-s.made
+	s.loop.Post(in)
+}
 
 func (s *service) log(lvl slog.Level, text string, attrs ...slog.Attr) {
 	s.journal.Log(daemon.Line{Level: lvl, Text: text, Attrs: attrs})

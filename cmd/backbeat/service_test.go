@@ -306,3 +306,35 @@ func TestParts(t *testing.T) {
 		t.Errorf("logged %q", got)
 	}
 }
+
+// still is a clock that stands, dumb a wire that nobody listens to.
+type still struct{}
+
+func (still) Now() time.Duration { return 0 }
+func (still) Wall() time.Time    { return time.Time{} }
+
+type dumb struct{ daemon.Wire }
+
+func (dumb) Wake() {}
+
+// The first look at a step may be answered before the loop that asked is made.
+func TestPostWaitsForTheLoop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &service{made: make(chan struct{})}
+		posted := false
+		go func() {
+			s.post(daemon.Ping{})
+			posted = true
+		}()
+		synctest.Wait()
+		if posted {
+			t.Error("posted to nobody")
+		}
+		s.loop = daemon.New(&daemon.Config{Node: "web1"}, daemon.Ports{Clock: still{}, Wire: dumb{}, Watch: func([]string) {}})
+		close(s.made)
+		synctest.Wait()
+		if !posted {
+			t.Error("not posted")
+		}
+	})
+}
