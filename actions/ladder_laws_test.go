@@ -151,9 +151,6 @@ func (w *laws) given(e *actions.LadderEffect, v *actions.LadderView) error {
 		return fmt.Errorf("law: a job that is badly made: %+v", j)
 	}
 	w.last = j.Job
-	if devices(j) {
-		return must(w.spec.Safety.Mode == actions.SafetyFence && w.managed, "devices that nobody has are asked")
-	}
 	for _, f := range w.flight {
 		switch {
 		case f.job.Step == j.Step && f.job.Verb != actions.Reboot && j.Verb != actions.Reboot:

@@ -255,7 +255,7 @@ func (g *rig) step(ev actions.LadderEvent) {
 		g.t.Fatalf("%T%+v: %v\neffects: %s\n%+v", ev, ev, err, render(g.said), g.l.View(g.now))
 	}
 	for _, e := range g.said {
-		if e.Kind == actions.DoJob && !devices(&e.Job) {
+		if e.Kind == actions.DoJob {
 			g.flight[e.Step] = e.Job
 		}
 	}
@@ -310,10 +310,6 @@ func (g *rig) told(how actions.Importance, words string) {
 	}
 }
 
-// devices reports whether a job asks fence devices whether they would work. Scripts
-// leave that out, and unanswered.
-func devices(j *actions.Job) bool { return j.Step < 0 && j.Verb == actions.Qualify }
-
 // render writes effects as scripts do.
 func render(fx []actions.LadderEffect) string {
 	out := []string{}
@@ -323,7 +319,6 @@ func render(fx []actions.LadderEffect) string {
 			_, name, _ = strings.Cut(e.Name, ".")
 		}
 		switch {
-		case e.Kind == actions.DoJob && devices(&e.Job):
 		case e.Kind == actions.DoJob && e.Step < 0:
 			out = append(out, e.Job.Verb.String())
 		case e.Kind == actions.DoJob && e.Job.Monitor:

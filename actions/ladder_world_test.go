@@ -230,8 +230,6 @@ func (w *world) answer(k int) error {
 		w.fence(&d, f.canceled)
 	case f.job.Verb == actions.Reboot:
 		d.OK = false
-	case devices(&f.job):
-		d.OK = w.n(2) == 0
 	default:
 		w.work(&f.job, f.canceled, w.thing(f.job.Name, f.job.Agent), &d)
 	}
