@@ -301,6 +301,27 @@ func TestLadderEffectNames(t *testing.T) {
 	}
 }
 
+// A daemon that starts in maintenance asks nothing of a step that is down, and so
+// must not wait for an answer before it takes part.
+func TestLadderStartsInMaintenance(t *testing.T) {
+	g := newRig(t, group(step("a"), step("b")))
+	g.play(`
+		manage off => look a, look b
+		a up       => a:up
+	`)
+	if g.l.Known() {
+		t.Error("b has not been looked at")
+	}
+	g.event("b down")
+	if !g.l.Known() {
+		t.Error("waits for what it does not ask")
+	}
+	g.event("manage on")
+	if g.l.Known() {
+		t.Error("the hands are back, and nothing has been looked at")
+	}
+}
+
 func TestLadderFind(t *testing.T) {
 	mount := step("data", exclusive)
 	mount.Name = "filesystem.data"

@@ -7,7 +7,7 @@ import "time"
 func (l *Ladder) Known() bool {
 	for i := range l.steps {
 		r := &l.steps[i]
-		if !r.looked || r.state == Down && !r.qualified.asked && !l.up {
+		if !r.looked || r.state == Down && !r.qualified.asked && !l.up && l.managed {
 			return false
 		}
 	}
