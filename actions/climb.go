@@ -50,6 +50,10 @@ func (l *Ladder) move(now time.Duration, fx []LadderEffect) []LadderEffect {
 		if r.job != 0 && r.verb != Qualify && !r.monitor {
 			busy = true
 		}
+		if r.job != 0 && r.verb == Prepare && want > 0 && !r.canceled { // it would hold up the climb
+			r.canceled = true
+			fx = append(fx, LadderEffect{Kind: CancelJob, Step: i, Name: r.spec.Name, Job: Job{Group: l.id, Job: r.job}})
+		}
 		if r.state != Down {
 			top = i
 		}

@@ -217,7 +217,7 @@ func (w *laws) canceled(job uint64) error {
 			return fmt.Errorf("law: %v canceled twice", f.job.Verb)
 		}
 		f.canceled = true
-		ok := f.job.Verb == actions.Start || f.job.Verb == actions.Look && f.job.Monitor || f.job.Verb == actions.Qualify || f.job.Verb == actions.Fence
+		ok := f.job.Verb == actions.Start || f.job.Verb == actions.Look && f.job.Monitor || f.job.Verb == actions.Qualify || f.job.Verb == actions.Fence || f.job.Verb == actions.Prepare && w.up
 		return must(ok, "a "+f.job.Verb.String()+" was canceled")
 	}
 	return fmt.Errorf("law: job %d is not under way and was canceled", job)

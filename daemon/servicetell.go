@@ -100,10 +100,7 @@ func (l *Loop) tellService(now time.Duration, s *service, e *actions.LadderEffec
 	case actions.Alarm:
 		level = slog.LevelError
 	}
-	name, text := "", e.Text
-	if e.Step >= 0 {
-		name = s.ladder.StepName(e.Step)
-	}
+	name, text := e.Name, e.Text // the name: a reload may have moved the index
 	if e.Kind == actions.StepMoved {
 		text = name + " " + text
 	}
