@@ -1,0 +1,217 @@
+package chaos
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/backbeat-ha/backbeat/test/lab"
+)
+
+// begin starts a daemon again. Where it cannot (no directory, no room), the end of
+// the round will.
+func (d *deed) start() error {
+	if err := d.node.daemon.Launch(d.ctx); err != nil {
+		return err
+	}
+	p := d.node.daemon.Process()
+	err := lab.Until(bounded(d.ctx, 3*time.Second), "an answer", func() bool {
+		select {
+		case <-p.Done():
+			return true
+		default:
+		}
+		_, err := d.node.daemon.Status(d.ctx)
+		return err == nil
+	})
+	if err != nil {
+		d.note = "does not answer yet"
+	}
+	return nil
+}
+
+func kill(d *deed) (func() error, error) {
+	d.node.daemon.Kill()
+	return d.start, nil
+}
+
+// killRelease does what the unit's ExecStopPost does after a crash.
+func killRelease(d *deed) (func() error, error) {
+	b := d.node.daemon
+	b.Kill()
+	out, errs, code, err := b.Verb(d.ctx, "release", "--runtime-dir", b.RuntimeDir(), "-c", b.ConfigFile())
+	if err == nil && code != 0 && d.alone {
+		err = errAnswer(code, out, errs)
+	}
+	if d.alone && d.was() {
+		for _, v := range routers {
+			for _, p := range v.addresses {
+				if d.node.host.Has(p.Addr()) {
+					err = errors.Join(err, fmt.Errorf("%s is still there after release", p))
+				}
+			}
+		}
+	}
+	return d.start, err
+}
+
+func diedRecorded(d *deed) error {
+	if !d.alone {
+		return nil
+	}
+	for _, v := range routers {
+		if err := d.recorded(v.name, "died"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func freeze(d *deed) (func() error, error) {
+	d.node.daemon.Freeze()
+	return func() error { d.node.daemon.Thaw(); return nil }, nil
+}
+
+func stallNoticed(d *deed) error {
+	if !d.alone || d.lasted() < down+margin {
+		return nil
+	}
+	for _, v := range d.active {
+		if err := d.noticed(v.name, "stalled", "resumed"); err != nil {
+			return errors.Join(err, d.recorded(v.name, "replaced-in-stall"))
+		}
+	}
+	return nil
+}
+
+func stop(d *deed) (func() error, error) {
+	err := d.node.daemon.Stop(bounded(d.ctx, 15*time.Second))
+	return d.start, err
+}
+
+func leaveRecorded(d *deed) error {
+	if !d.alone {
+		return nil
+	}
+	for _, v := range routers {
+		if err := d.recorded(v.name, "shutdown", "yielded", "nobody-took-over"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+const handedOver = "as in the process before"
+
+func replace(d *deed) (func() error, error) {
+	d.node.daemon.Process().Signal(syscall.SIGUSR2)
+	err := lab.Until(bounded(d.ctx, 12*time.Second), "the next process", func() bool { return d.logged(handedOver, "as after a crash", "cannot be replaced", "handoff refused") })
+	return nil, err
+}
+
+func handoverLogged(d *deed) error {
+	if d.alone && !d.logged(handedOver) {
+		return errors.New("the log does not say that the process took over from the one before")
+	}
+	return nil
+}
+
+// verb asks the daemon by its tool, without following.
+func (d *deed) verb(args ...string) error {
+	args = append(args, "--control", d.node.daemon.Socket())
+	out, errs, code, err := d.node.daemon.Verb(d.ctx, args...)
+	if err == nil && code != 0 {
+		err = errAnswer(code, out, errs)
+	}
+	return err
+}
+
+// mayFail is for what an operator would not be able to do with other faults around.
+func (d *deed) mayFail(err error) error {
+	if err != nil && !d.alone {
+		d.note = strings.TrimSpace(err.Error())
+		return nil
+	}
+	return err
+}
+
+// again repeats what heals until it is done: an order that was given must be taken back.
+func (d *deed) again(args ...string) func() error {
+	return func() error {
+		var last error
+		err := lab.Until(bounded(d.ctx, 8*time.Second), strings.Join(args, " "), func() bool { last = d.verb(args...); return last == nil })
+		if err != nil {
+			return fmt.Errorf("%w: %w", err, last)
+		}
+		return nil
+	}
+}
+
+func standby(d *deed) (func() error, error) {
+	err := d.verb("standby", "--no-wait", "--reason", "chaos")
+	return d.again("online", "--no-wait"), d.mayFail(err)
+}
+
+func standbyRecorded(d *deed) error {
+	if !d.alone {
+		return nil
+	}
+	for _, v := range routers {
+		if err := d.recorded(v.name, "standby"); err != nil && d.lasted() > time.Second {
+			return err
+		}
+	}
+	return nil
+}
+
+func move(d *deed) (func() error, error) {
+	if !d.was() {
+		d.note = "holds nothing"
+		return nil, nil
+	}
+	err := d.verb("move", "--no-wait", "--force", d.active[0].name)
+	return d.again("unmove", "--no-wait", d.active[0].name), d.mayFail(err)
+}
+
+func moveHere(d *deed) (func() error, error) {
+	v := routers[d.rand.IntN(len(routers))]
+	err := d.verb("move", "--here", "--no-wait", "--force", v.name)
+	if err != nil {
+		d.note = strings.TrimSpace(err.Error()) // it has it already
+	}
+	return d.again("unmove", "--no-wait", v.name), nil
+}
+
+// goodReload adds addresses and a route and takes them away again.
+func goodReload(d *deed) (func() error, error) {
+	err := d.reload(d.Plan.Shape.config(d.dir, `extra_addresses = ["10.77.3.1/32", "fd77::3:1/128"]`, `route "198.51.100.0/24" { via = "10.77.0.9" }`))
+	return func() error { return d.mayFail(d.reload(d.Plan.Shape.config(d.dir))) }, d.mayFail(err)
+}
+
+func (d *deed) reload(text string) error {
+	if err := d.node.daemon.Configure(text); err != nil {
+		return err
+	}
+	return d.verb("reload")
+}
+
+// badReload offers a file that is broken in one of several ways.
+func badReload(d *deed) (func() error, error) {
+	good := d.Plan.Shape.config(d.dir)
+	bad := []string{"", good[:len(good)/2], strings.Replace(good, "priority", "priorty", 1), strings.Replace(good, "vrid = 61", "vrid = 300", 1),
+		good + good, strings.Repeat("\x00\xff{", 1000)}[d.rand.IntN(6)]
+	err := d.reload(bad)
+	if err == nil {
+		return nil, errors.Join(fmt.Errorf("a broken file was taken: %.60q", bad), d.node.daemon.Configure(good))
+	}
+	return nil, d.node.daemon.Configure(good)
+}
+
+func badReloadLogged(d *deed) error {
+	if d.alone && !d.logged("nothing was changed") {
+		return errors.New("the log does not say that the file was refused")
+	}
+	return nil
+}

@@ -1,0 +1,224 @@
+package chaos
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/backbeat-ha/backbeat/daemon"
+	"github.com/backbeat-ha/backbeat/test/lab"
+)
+
+// memoryBound is how much a daemon may grow from its first rest on: Go's heap
+// breathes, and the history is kept in memory.
+const memoryBound = 32 << 20
+
+// judge looks back on a round. The bounds are the table of docs/faults.md.
+func (a *Arena) judge(from, healed time.Duration, deeds []*deed) {
+	slack := a.slack(from)
+	for _, v := range routers {
+		for _, p := range v.addresses {
+			a.judgeHolders(p.Addr(), from, healed, slack, deeds)
+		}
+		for _, n := range a.nodes {
+			a.judgeAdverts(v, n, from, slack-margin, deeds)
+		}
+	}
+	a.judgeCalm(from, slack, deeds)
+	for _, n := range a.nodes {
+		a.judgeHistory(n, from, deeds)
+	}
+	for _, d := range deeds {
+		if d.kind.trace != nil {
+			a.judgeTrace(d)
+		}
+	}
+}
+
+// window is a time in which a fault excuses something.
+type window struct{ from, to time.Duration }
+
+// judgeHolders is: never two holders, and never none, but within the bounds of a fault.
+func (a *Arena) judgeHolders(addr netip.Addr, from, healed, slack time.Duration, deeds []*deed) {
+	var two, none []window
+	for _, d := range deeds {
+		two = append(two, window{d.begin, d.kind.two(d)})
+		none = append(none, window{d.begin, d.kind.none(d)})
+		if len(deeds) > 1 && !d.kind.calm {
+			none = append(none, window{d.begin, healed + down})
+		}
+	}
+	list, until := a.observer.since(addr, from)
+	for i, c := range list {
+		end := until
+		if i+1 < len(list) {
+			end = list[i+1].at
+		}
+		switch n := c.holders.count(); {
+		case n > 1:
+			a.excused(fmt.Sprintf("%s held by %s", addr, a.observer.names(c.holders)), "two holders", c.at, end, slack, two, deeds)
+		case n == 0:
+			a.excused(fmt.Sprintf("%s held by nobody", addr), "no holder", c.at, end, slack, none, deeds)
+		}
+	}
+}
+
+// excused fails if what lasted from one instant to another is not within a window.
+func (a *Arena) excused(what, name string, from, to, slack time.Duration, windows []window, deeds []*deed) {
+	last := from
+	for _, w := range windows {
+		if w.from-slack <= from {
+			last = max(last, w.to)
+		}
+	}
+	if to <= last {
+		a.figure(name+" within the bound, "+kindNames(deeds), to-from)
+		return
+	}
+	a.figure(name+" beyond the protocol's bound, "+kindNames(deeds), to-last)
+	if to > last+slack {
+		a.fail("%s from %.3f s for %s: %s beyond the bound, %s granted; after %v", what, (from - a.began).Seconds(),
+			(to - from).Round(time.Millisecond), (to - last).Round(time.Millisecond), slack.Round(time.Millisecond), deeds)
+	}
+}
+
+func kindNames(deeds []*deed) string {
+	var out []string
+	for _, d := range deeds {
+		out = append(out, d.Kind)
+	}
+	if len(out) > 1 {
+		return "several at once"
+	}
+	return strings.Join(out, " + ")
+}
+
+// judgeAdverts is: the adverts of a healthy Active never pause longer than two intervals.
+func (a *Arena) judgeAdverts(v virtual, n *node, from, stall time.Duration, deeds []*deed) {
+	var last time.Duration
+	for _, f := range a.sniffer.Adverts(from, n.name) {
+		if f.Advert.VRID != v.vrid {
+			continue
+		}
+		if f.Advert.Priority == 0 {
+			last = 0
+			continue
+		}
+		gap := f.At - last
+		healthy := last != 0 && a.observer.held(n.index, v.addresses[0].Addr(), last, f.At)
+		for _, d := range deeds {
+			if d.kind.silences != nil && d.kind.silences(d, n) && d.begin <= f.At && d.end+interval >= last {
+				healthy = false
+			}
+		}
+		if healthy {
+			a.figure("pause between adverts", gap)
+			if gap > 2*interval {
+				a.say("%s of %s paused for %s; machine stall %s", v.name, n.name, gap, a.lab.Stall(last))
+			}
+			if gap > 2*interval+stall {
+				a.fail("%s of %s paused for %s, two intervals are %s; stall %s; during %v", v.name, n.name, gap, 2*interval, stall, deeds)
+			}
+		}
+		last = f.At
+	}
+}
+
+// judgeCalm is: faults that touch nothing move nothing.
+func (a *Arena) judgeCalm(from, slack time.Duration, deeds []*deed) {
+	for _, d := range deeds {
+		if !d.kind.calm {
+			return
+		}
+	}
+	for _, v := range routers {
+		list, _ := a.observer.since(v.addresses[0].Addr(), from)
+		first := list[0].holders
+		for _, c := range list {
+			if c.holders&^first != 0 && slack < 3*margin {
+				a.fail("%s moved from %s to %s during %v", v.name, a.observer.names(first), a.observer.names(c.holders), deeds)
+			}
+		}
+	}
+}
+
+// judgeHistory is: whoever got an address has a record that says why, or says that
+// it has put the address back.
+func (a *Arena) judgeHistory(n *node, from time.Duration, deeds []*deed) {
+	list, err := n.daemon.History(a.ctx)
+	if err != nil {
+		a.fail("history of %s: %v", n.name, err)
+		return
+	}
+	began := time.Now().Add(from - lab.Now())
+	for _, v := range routers {
+		addr := v.addresses[0].Addr()
+		changes, _ := a.observer.since(addr, from)
+		for i := 1; i < len(changes); i++ {
+			if !changes[i].holders.has(n.index) || changes[i-1].holders.has(n.index) {
+				continue
+			}
+			at := time.Now().Add(changes[i].at - lab.Now())
+			named := slices.ContainsFunc(list, func(t daemon.Transition) bool {
+				return t.Router == v.name && t.To == "active" && t.Reason != "" && t.At.After(began.Add(-time.Second)) && t.At.Before(at.Add(margin))
+			})
+			if !named && !a.restored(n, v) && !slices.ContainsFunc(deeds, func(d *deed) bool { return d.kind.plants && d.node == n }) {
+				a.fail("%s got %s and its history does not say why, after %v:%s", n.name, addr, deeds, lastRecords(list))
+			}
+		}
+	}
+}
+
+// restored reports whether the daemon says that it has put an address back.
+func (a *Arena) restored(n *node, v virtual) bool {
+	r, err := n.daemon.Router(a.ctx, v.name)
+	return err == nil && slices.ContainsFunc(r.Addresses, func(s daemon.AddressStatus) bool { return s.Restored > 0 })
+}
+
+func lastRecords(list []daemon.Transition) string {
+	text := ""
+	for _, t := range list[max(0, len(list)-6):] {
+		text += fmt.Sprintf("\n  %s %s %s -> %s %s: %s", t.At.Format("05.000"), t.Router, t.From, t.To, t.Cause, t.Reason)
+	}
+	return text
+}
+
+// judgeTrace is: the fault is named where it must be.
+func (a *Arena) judgeTrace(d *deed) {
+	var why error
+	err := lab.Until(bounded(a.ctx, 3*time.Second), "an explanation", func() bool { why = d.kind.trace(d); return why == nil })
+	if err != nil {
+		a.fail("%s is not explained: %v", d, why)
+	}
+}
+
+// recorded wants a record with one of the causes since the fault.
+func (d *deed) recorded(router string, causes ...string) error {
+	list, err := d.node.daemon.History(d.ctx)
+	if err != nil {
+		return err
+	}
+	for _, t := range list {
+		if t.Router == router && slices.Contains(causes, t.Cause) && t.At.After(d.wall.Add(-time.Second)) {
+			return nil
+		}
+	}
+	return fmt.Errorf("no record of %s on %s with %v:%s", router, d.node.name, causes, lastRecords(list))
+}
+
+// noticed wants a notice of one of the names since the fault.
+func (d *deed) noticed(router string, names ...string) error {
+	r, err := d.node.daemon.Router(d.ctx, router)
+	if err != nil {
+		return err
+	}
+	ago := (lab.Now() - d.begin + time.Second).Seconds()
+	for _, n := range r.Notices {
+		if slices.Contains(names, n.Name) && n.AgoSeconds < ago {
+			return nil
+		}
+	}
+	return fmt.Errorf("no notice of %s on %s with %v: %v", router, d.node.name, names, r.Notices)
+}
