@@ -133,13 +133,21 @@ func (p *statusPrinter) severe() (out []string) {
 	for i := range p.st.Services {
 		s := &p.st.Services[i]
 		switch {
-		case s.Stuck != "" || s.State == "claiming", s.Unfit != "" && !slices.ContainsFunc(p.st.Routers, func(r daemon.RouterStatus) bool {
+		case s.Stuck != "" || s.State == "claiming", (s.Unfit != "" || p.keptOut(s)) && !slices.ContainsFunc(p.st.Routers, func(r daemon.RouterStatus) bool {
 			return slices.Contains(s.Follows, r.Name) && (p.served[r.Name] || overheard(&r) != "" || r.Active != nil && !r.Active.Self)
 		}):
 			out = append(out, groupWarning(s))
 		}
 	}
 	return out
+}
+
+// keptOut reports whether a group that could not be brought up here keeps its virtual
+// routers out of the election.
+func (p *statusPrinter) keptOut(s *daemon.ServiceStatus) bool {
+	return s.Unqualified != "" && slices.ContainsFunc(p.st.Routers, func(r daemon.RouterStatus) bool {
+		return slices.Contains(s.Follows, r.Name) && r.Fault == "service-group"
+	})
 }
 
 // abnormal is what an operator has ordered, or what is on its way.

@@ -76,3 +76,17 @@ func TestCheckExitCodes(t *testing.T) {
 		t.Errorf("exit %d, %q, %q", code, out, errs)
 	}
 }
+
+// A host that could not bring its group up takes no part: a warning as long as another
+// one serves, critical when nobody does.
+func TestVerdictWhereTheGroupCouldNotBeUp(t *testing.T) {
+	for served, want := range map[bool]verdictLevel{true: verdictWarning, false: verdictCritical} {
+		s := site("down", 0)
+		s.Unqualified = "lsb.mysqld: /etc/init.d/mysqld does not exist"
+		st := webWith(s, gone("service-group", s.Unqualified, "service-group", s.Unqualified), func(r *daemon.RouterStatus) { r.Refused = nil })
+		p := &statusPrinter{zone: noon().Location(), st: st, now: st.At, tool: "1.2.3", served: map[string]bool{"web": served}}
+		if level, text := p.overall(); level != want || !strings.Contains(text, "mysqld does not exist") {
+			t.Errorf("served elsewhere %v: %s: %s", served, level, text)
+		}
+	}
+}
