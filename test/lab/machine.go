@@ -179,3 +179,7 @@ func (h *Host) Processes(name string) []int {
 	runtime.KeepAlive(h)
 	return found
 }
+
+// Grouped reports whether the host has a control group of its own, so that a daemon
+// on it can tell what its steps have left running.
+func (h *Host) Grouped() bool { return h.machine != nil && h.machine.cgroup != nil }
