@@ -46,7 +46,7 @@ type Diagnostic struct {
 	// Summary is what is wrong, Detail what to do.
 	Summary string `json:"summary"`
 	Detail  string `json:"detail"`
-	// SourceLine is the line of the file, without its end.
+	// SourceLine is the line of the file, without its end; of a very long one the beginning.
 	SourceLine string `json:"source_line"`
 }
 
@@ -130,7 +130,7 @@ func (d *Diagnostics) List() []Diagnostic {
 		if g.Subject != nil {
 			p.File, p.Line, p.Column = g.Subject.Filename, g.Subject.Start.Line, g.Subject.Start.Column
 			line, _, _ := d.sourceLine(g.Subject)
-			p.SourceLine = string(line)
+			p.SourceLine = string(line[:min(len(line), maxLine)])
 		}
 		out = append(out, p)
 	}
@@ -338,4 +338,5 @@ func (d *Diagnostics) settle(order map[string]int) {
 		}
 	})
 	d.shorten(order)
+	d.abridge()
 }

@@ -11,6 +11,39 @@ import (
 // list. A list may have thousands of elements, all wrong for one reason.
 const maxPerList = 20
 
+// maxPerFile is how many errors, and how many warnings, there are about one file:
+// somebody may have put a picture in its place, and each shows its line.
+const maxPerFile = 200
+
+// maxLine is how much of a line is kept beside a diagnostic, in bytes.
+const maxLine = 4096
+
+// abridge cuts what is said of one file, if that is much, and says how much it was.
+func (d *Diagnostics) abridge() {
+	type pile struct {
+		file     string
+		severity hcl.DiagnosticSeverity
+	}
+	count := make(map[pile]int)
+	last := make(map[pile]*hcl.Diagnostic)
+	d.list = slices.DeleteFunc(d.list, func(g *hcl.Diagnostic) bool {
+		if g.Subject == nil {
+			return false
+		}
+		p := pile{g.Subject.Filename, g.Severity}
+		if count[p]++; count[p] > maxPerFile {
+			return true
+		}
+		last[p] = g
+		return false
+	})
+	for p, g := range last {
+		if n := count[p] - maxPerFile; n > 0 {
+			g.Detail += fmt.Sprintf("\nAnd %d more in this file, which are not shown.", n)
+		}
+	}
+}
+
 // shorten cuts what is said of one list, if that is much, and says how much it
 // was. d.list is in the order of the text; order is that of the files.
 func (d *Diagnostics) shorten(order map[string]int) {
