@@ -64,7 +64,7 @@ func newGateways(t *testing.T) *gateways {
 // network is what the host's own boot does: the firewall and forwarding.
 func (g *gateways) network(n *node) {
 	g.t.Helper()
-	g.run(n.Name, "sysctl", "-qw", "net.ipv4.ip_forward=1")
+	g.run(n.Name, "sh", "-c", "echo 1 >/proc/sys/net/ipv4/ip_forward")
 	g.run(n.Name, "nft", "-f", "../../examples/gateway-pair/nftables.conf")
 }
 

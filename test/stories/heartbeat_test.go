@@ -31,10 +31,10 @@ type pair struct {
 }
 
 // newPair sets both hosts up as docs/stories/heartbeat-pair.md says; nothing is started.
-func newPair(t *testing.T, file string) *pair {
+func newPair(t *testing.T, file string, dirs ...string) *pair {
 	t.Helper()
 	needServices(t)
-	s := newStory(t, "heartbeat-pair/"+file, []string{"node1", "node2"}, []string{"client"}, 1, "/etc/init.d")
+	s := newStory(t, "heartbeat-pair/"+file, []string{"node1", "node2"}, []string{"client"}, 1, append(dirs, "/etc/init.d")...)
 	p := &pair{story: s, node1: s.node("node1"), node2: s.node("node2")}
 	s.address("node1", 0, "100.200.230.2/24")
 	s.address("node2", 0, "100.200.230.3/24")
@@ -74,8 +74,7 @@ func (p *pair) serves(n *node) {
 	p.served("client", haAddress, n.Name)
 }
 
-// saw reports what the web client saw since a fault; bound is what the outage may last,
-// not counting what the services took.
+// saw reports what the web client saw since a fault.
 func (p *pair) saw(since time.Duration, what string) outage {
 	p.t.Helper()
 	o := p.web.since(since)
@@ -83,7 +82,7 @@ func (p *pair) saw(since time.Duration, what string) outage {
 	return o
 }
 
-// Step 3, 6 and 8 of services.md 7.2: the order, standby and online, automatic failback;
+// Steps 3, 6 and 8 of services.md 7.2: the order, standby and online, automatic failback;
 // and a service that crashes.
 func TestHeartbeatPair(t *testing.T) {
 	t.Parallel()

@@ -78,7 +78,7 @@ performance-schema = off
 	if out, err := exec.Command("cp", "-a", database(s.t), n.Path("/srv/mysqld/data")).CombinedOutput(); err != nil {
 		s.t.Fatalf("copy the database: %v\n%s", err, out)
 	}
-	s.run(n.Name, "sysctl", "-qw", "net.ipv4.ip_unprivileged_port_start=0") // for Apache, see its script
+	s.run(n.Name, "sh", "-c", "echo 0 >/proc/sys/net/ipv4/ip_unprivileged_port_start") // for Apache, see its script
 }
 
 // database is a fresh data directory of MariaDB, made once.

@@ -38,6 +38,8 @@ const (
 	busSocket   = "/run/dbus/system_bus_socket"
 	systemdName = "org.freedesktop.systemd1"
 	systemdPath = "/org/freedesktop/systemd1"
+	// enabledUnits is where systemctl enable puts its links.
+	enabledUnits = "/etc/systemd/system"
 )
 
 // systemd starts a message bus and the stand-in on a node: what a boot does. Units that
@@ -76,6 +78,9 @@ func (n *node) enable(unit string) {
 	text, err := os.ReadFile(n.Path("/srv/units/" + unit))
 	n.s.must(err)
 	n.write("/srv/units/"+unit, string(text)+"Enabled=yes\n", 0o644)
+	wants := filepath.Join(enabledUnits, "multi-user.target.wants", unit)
+	n.s.must(os.MkdirAll(filepath.Dir(n.Path(wants)), 0o755))
+	n.s.must(os.Symlink("/lib/systemd/system/"+unit, n.Path(wants)))
 }
 
 // manager is the stand-in.
