@@ -45,6 +45,8 @@ type Arena struct {
 	mu         sync.Mutex
 	transcript []string
 	failures   []string
+	// granted is what was let pass because the machine stalled.
+	granted []string
 	// Figures are the worst values by name.
 	figures map[string]time.Duration
 	// Grown is the largest growth of a daemon's memory.
@@ -136,6 +138,14 @@ func (a *Arena) fail(format string, args ...any) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.failures = append(a.failures, fmt.Sprintf(format, args...))
+}
+
+// grant notes what is let pass because of the machine.
+func (a *Arena) grant(format string, args ...any) {
+	a.say("granted: "+format, args...)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.granted = append(a.granted, fmt.Sprintf("seed %d: ", a.Plan.Seed)+fmt.Sprintf(format, args...))
 }
 
 // figure keeps the worst value of a name.

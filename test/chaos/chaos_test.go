@@ -76,6 +76,7 @@ type sums struct {
 	figures map[string]time.Duration
 	grown   int64
 	floods  []float64
+	granted []string
 }
 
 // live is one run.
@@ -122,6 +123,7 @@ func (s *sums) add(a *Arena) {
 	}
 	s.grown = max(s.grown, a.Grown)
 	s.floods = append(s.floods, a.floods...)
+	s.granted = append(s.granted, a.granted...)
 }
 
 func (s *sums) report(t *testing.T) {
@@ -135,6 +137,9 @@ func (s *sums) report(t *testing.T) {
 	t.Logf("%d faults in %d runs%s", total, s.runs, text)
 	for _, name := range slices.Sorted(maps.Keys(s.figures)) {
 		t.Logf("worst %s: %s", name, s.figures[name].Round(time.Millisecond))
+	}
+	for _, g := range s.granted {
+		t.Logf("granted: %s", g)
 	}
 	t.Logf("a daemon grew by %.1f MiB at most", float64(s.grown)/(1<<20))
 	if len(s.floods) > 0 {

@@ -78,6 +78,10 @@ func (a *Arena) excused(what, name string, from, to, slack time.Duration, window
 		return
 	}
 	a.figure(name+" beyond the protocol's bound, "+kindNames(deeds), to-last)
+	if to > last+margin/4 {
+		a.grant("%s for %s, %s beyond the bound; the machine stalled for %s; after %v", what, (to - from).Round(time.Millisecond),
+			(to - last).Round(time.Millisecond), a.lab.Stall(from).Round(time.Millisecond), deeds)
+	}
 	if to > last+slack {
 		a.fail("%s from %.3f s for %s: %s beyond the bound, %s granted; after %v", what, (from - a.began).Seconds(),
 			(to - from).Round(time.Millisecond), (to - last).Round(time.Millisecond), slack.Round(time.Millisecond), deeds)
@@ -116,7 +120,7 @@ func (a *Arena) judgeAdverts(v virtual, n *node, from, stall time.Duration, deed
 		if healthy {
 			a.figure("pause between adverts", gap)
 			if gap > 2*interval {
-				a.say("%s of %s paused for %s; machine stall %s", v.name, n.name, gap, a.lab.Stall(last))
+				a.grant("%s of %s paused for %s; the machine stalled for %s; during %v", v.name, n.name, gap.Round(time.Millisecond), a.lab.Stall(last).Round(time.Millisecond), deeds)
 			}
 			if gap > 2*interval+stall {
 				a.fail("%s of %s paused for %s, two intervals are %s; stall %s; during %v", v.name, n.name, gap, 2*interval, stall, deeds)
@@ -128,16 +132,20 @@ func (a *Arena) judgeAdverts(v virtual, n *node, from, stall time.Duration, deed
 
 // judgeCalm is: faults that touch nothing move nothing.
 func (a *Arena) judgeCalm(from, slack time.Duration, deeds []*deed) {
+	var planted set
 	for _, d := range deeds {
 		if !d.kind.calm {
 			return
+		}
+		if d.kind.plants {
+			planted |= 1 << d.node.index
 		}
 	}
 	for _, v := range routers {
 		list, _ := a.observer.since(v.addresses[0].Addr(), from)
 		first := list[0].holders
 		for _, c := range list {
-			if c.holders&^first != 0 && slack < 3*margin {
+			if c.holders&^first&^planted != 0 && slack < 3*margin {
 				a.fail("%s moved from %s to %s during %v", v.name, a.observer.names(first), a.observer.names(c.holders), deeds)
 			}
 		}
@@ -171,8 +179,12 @@ func (a *Arena) judgeHistory(n *node, from time.Duration, deeds []*deed) {
 	}
 }
 
-// restored reports whether the daemon says that it has put an address back.
+// restored reports whether the daemon says that it has put an address back: in its
+// status, or, if it has been killed since, in its log.
 func (a *Arena) restored(n *node, v virtual) bool {
+	if strings.Contains(n.daemon.Log(), fmt.Sprintf("(%s) address ", v.name)) {
+		return true
+	}
 	r, err := n.daemon.Router(a.ctx, v.name)
 	return err == nil && slices.ContainsFunc(r.Addresses, func(s daemon.AddressStatus) bool { return s.Restored > 0 })
 }
