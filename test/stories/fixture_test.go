@@ -253,19 +253,6 @@ func step(g daemon.ServiceStatus, name string) (st daemon.StepStatus) {
 	return st
 }
 
-// transitions is what a node remembers, as "router from to cause", oldest first.
-func (n *node) transitions() []string {
-	n.s.t.Helper()
-	list, err := n.d.History(n.s.ctx)
-	n.s.must(err)
-	slices.SortFunc(list, func(a, b daemon.Transition) int { return a.At.Compare(b.At) })
-	var out []string
-	for _, x := range list {
-		out = append(out, fmt.Sprintf("%s %s %s %s", x.Router, x.From, x.To, x.Cause))
-	}
-	return out
-}
-
 // held fails unless exactly the hosts have an address.
 func (s *story) held(a netip.Addr, hosts ...string) {
 	s.t.Helper()
