@@ -232,6 +232,23 @@ func TestBackupSaysThatItHoldsNothing(t *testing.T) {
 	}
 }
 
+// So does a host that takes no part, for its service or in standby: its word may have
+// been taken for a farewell by who was not Active yet, and that one waits for it.
+func TestHostThatTakesNoPartSaysThatItHoldsNothing(t *testing.T) {
+	h := servingSite(t, func(c *daemon.ServiceConfig) { c.Ladder.Steps[1].Restarts = 0 })
+	h.up["systemd.apache"] = false
+	h.pass(3 * s)
+	h.want(h.g.state("web"), "initialize")
+	sent := len(h.g.sent)
+	for range 3 {
+		h.hear(150)
+		h.pass(s)
+	}
+	if got := h.g.sent[sent:]; len(got) != 1 || got[0].priority != 0 {
+		t.Errorf("sent %v, want one priority 0", got)
+	}
+}
+
 // It does not wait for ever.
 func TestServiceStopsWaitingForThePeer(t *testing.T) {
 	h := services(t, group1(), web(priority(150)))

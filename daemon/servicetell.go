@@ -119,12 +119,14 @@ func (l *Loop) tellService(now time.Duration, s *service, e *actions.LadderEffec
 	l.follow(now, s.routers[0], f)
 }
 
-// sayNothingHeld lets a Backup say, once it hears a new Active, that it is there and
+// sayNothingHeld lets a host say, once it hears a new Active, that it is there and
 // holds nothing (any more): priority 0, as soon as its group is down. The Active
-// learns that it need not wait, nor fence, and that there is somebody to move to.
+// learns that it need not wait, nor fence, and that there is somebody to move to. A
+// host that takes no part (unfit, in standby) says it too: when it let go the other
+// one may not have been Active yet, and have taken its word for a farewell.
 func (l *Loop) sayNothingHeld(r *router) {
 	s := r.service
-	if s == nil || r.fsm.State() != vrrp.Backup || l.received.Advert.Priority == vrrp.PriorityStop || r.toldActive == l.received.Src {
+	if s == nil || r.fsm.State() == vrrp.Active || l.received.Advert.Priority == vrrp.PriorityStop || r.toldActive == l.received.Src {
 		return
 	}
 	r.toldActive = l.received.Src
