@@ -57,15 +57,18 @@ func seconds(d time.Duration) uint32 {
 	return uint32(max(1, (d+time.Second-1)/time.Second))
 }
 
-// silent reports whether a holding's router has not been alive for its lifetime:
-// then the kernel was right to remove it.
+// silent reports whether a holding's router has not been alive for so long that its
+// lifetime may have ended: then the kernel was right to remove it, and it waits for a
+// sign of life. A lifetime counts from the last renewal, which may be a quarter of it
+// before the last sign of life, and signs come four times a second, so half of it (one
+// second at least) is what tells the two apart.
 func (a *applier) silent(h *holding) bool {
 	o := a.routers[h.router]
 	if o == nil || h.at.kind != anAddress {
 		return false
 	}
 	life := a.lifetime(o)
-	return life > 0 && a.now().Sub(a.lastBeat(o)) > life
+	return life > 0 && a.now().Sub(a.lastBeat(o)) > life/2
 }
 
 // lastBeat is when the order's router was alive: a wish is a sign of life as well.

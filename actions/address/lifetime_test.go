@@ -58,6 +58,34 @@ func TestLifetimeEndsWithTheRouter(t *testing.T) {
 	}
 }
 
+// The kernel may remove an address up to half a second before the last sign of life is
+// a lifetime old: renewals come twice a second, and signs four times. Who wakes up
+// just then must listen before it speaks, so the address waits for its router, too.
+// (Found by the chaos run, seed 1034: it came back for a moment beside the successor's.)
+func TestNothingComesBackToARouterThatDoesNotSpeak(t *testing.T) {
+	r := newRig()
+	r.time = time.Now() // on which signs of life are
+	w := mortal(2)
+	w.Addresses = w.Addresses[:1]
+	r.keeper.Want(w)
+	r.work()
+	r.did()
+	r.time = r.time.Add(1700 * time.Millisecond) // frozen, and woken
+	at := placeOf(2, prefixes("192.0.2.1/24")[0])
+	delete(r.kernel.there, at)
+	r.keeper.lost(loss{at, "somebody", r.time})
+	r.work()
+	r.time = r.time.Add(150 * time.Millisecond)
+	r.work()
+	r.expect(t)
+	r.keeper.beats[1] = r.time // nobody has taken over: it speaks again
+	r.time = r.time.Add(150 * time.Millisecond)
+	r.work()
+	if got := r.did(); len(got) < 2 || got[0] != "add 2 192.0.2.1/24" || got[1] != "restored 1 192.0.2.1/24" {
+		t.Errorf("what happened: %q", got)
+	}
+}
+
 // Without a lifetime they stay, also those that had one before.
 func TestLifetimeIsTakenBack(t *testing.T) {
 	link := veth(t, "e0")
