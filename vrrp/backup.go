@@ -139,7 +139,7 @@ func (r *Router) enterBackup(now, from time.Duration, why Reason, fx []Effect) [
 	wasActive := r.state == Active
 	fx = r.become(now, Backup, why, fx)
 	r.yielding, r.asking, r.ready = false, false, false
-	r.disarm(timerAdver, timerListen, timerHold, timerYield, timerLinger)
+	r.disarm(timerAdver, timerListen, timerHold, timerYield, timerLinger, timerRepeat)
 	r.arm(timerActiveDown, from+r.downInterval())
 	if wasActive {
 		fx = append(fx, Effect{Kind: Release, Term: r.term})
