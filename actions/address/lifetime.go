@@ -14,8 +14,10 @@ import (
 
 const (
 	// perSecond bounds the renewals of one second: each is a netlink request of
-	// some 5 µs and a notice to whoever listens. More addresses live longer.
-	perSecond = 1000
+	// some 5 µs and a notice to whoever listens. More addresses live longer. As many
+	// that a thousand have three seconds: the kernel rounds up to whole ones, and the
+	// dead must hold nothing one second beyond Active_Down_Interval (3 s and a skew).
+	perSecond = 1334
 	// firstRenewal is when what has just been added is renewed first.
 	firstRenewal = 500 * time.Millisecond
 	// expiredPause is how often it is looked whether the router is alive again.

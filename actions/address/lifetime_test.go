@@ -109,7 +109,7 @@ func TestLifetimeIsTakenBack(t *testing.T) {
 func TestLifetimeOfMany(t *testing.T) {
 	r := newRig()
 	a := r.applier
-	for n, want := range map[int]time.Duration{1: 3 * time.Second, 700: 3 * time.Second, 1000: 4 * time.Second, 5000: 20 * time.Second} {
+	for n, want := range map[int]time.Duration{1: 3 * time.Second, 1000: 3 * time.Second, 2000: 5 * time.Second, 5000: 14 * time.Second} {
 		a.mortal = n
 		if got := a.lifetime(&order{wish: wish{Wanted: actions.Wanted{Lifetime: 3 * time.Second}}}); got != want {
 			t.Errorf("%d addresses live for %v, want %v", n, got, want)

@@ -29,7 +29,7 @@ func main() {
 
 func run() int {
 	runs := flag.String("runs", "5,7,7", "runs of each failover at 1 s, 100 ms and 10 ms")
-	only := flag.String("only", "failover,yields,checks,many,memory,addresses,macs,lines", "what to measure")
+	only := flag.String("only", "failover,yields,checks,many,memory,addresses,macs,lifetime,lines", "what to measure")
 	kinds := flag.String("kinds", "", "of -only checks: the kinds to measure, separated by commas; empty: all")
 	limit := flag.Duration("limit", 30*time.Minute, "give up after this long")
 	flag.Parse()
@@ -66,10 +66,12 @@ func measure(runs, only, kinds string, limit time.Duration) error {
 			err = addresses(end)
 		case "macs":
 			err = macs(end)
+		case "lifetime":
+			err = lifetimes(end)
 		case "lines":
 			err = countLines(".")
 		default:
-			err = fmt.Errorf("-only %s: know failover, yields, checks, many, memory, addresses, macs and lines", part)
+			err = fmt.Errorf("-only %s: know failover, yields, checks, many, memory, addresses, macs, lifetime and lines", part)
 		}
 		if err != nil {
 			return err
