@@ -75,6 +75,7 @@ func newStory(t *testing.T, file string, names, others []string, links int, dirs
 		var err error
 		n.d, err = n.Backbeat(text)
 		s.must(err)
+		n.d.RealTime()
 		s.nodes = append(s.nodes, n)
 	}
 	t.Cleanup(func() {
