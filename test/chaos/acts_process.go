@@ -10,13 +10,14 @@ import (
 	"github.com/backbeat-ha/backbeat/test/lab"
 )
 
-// begin starts a daemon again. Where it cannot (no directory, no room), the end of
+// start starts a daemon again. Where it cannot (no directory, no room), the end of
 // the round will.
 func (d *deed) start() error {
 	if err := d.node.daemon.Launch(d.ctx); err != nil {
 		return err
 	}
 	p := d.node.daemon.Process()
+	d.node.pidNow.Store(int64(p.PID()))
 	err := lab.Until(bounded(d.ctx, 3*time.Second), "an answer", func() bool {
 		select {
 		case <-p.Done():
