@@ -71,7 +71,7 @@ func TestApacheDRBDServiceFails(t *testing.T) {
 	x.crash(x.node1)
 	x.until("node1 to give up", func() bool { return x.node1.group(site).Unfit != "" })
 	began := time.Now()
-	for time.Since(began) < 15*time.Second {
+	for time.Since(began) < holdOff+2*time.Second {
 		if x.primary(x.node1) && x.primary(x.node2) {
 			t.Fatal("both are Primary")
 		}
