@@ -343,6 +343,9 @@ func TestServiceUnfit(t *testing.T) {
 	h.fail = map[string]string{}
 	h.pass(30 * s)
 	h.want(h.g.state("web"), "backup")
+	if !strings.Contains(h.g.history(), "initialize->backup service-group-fit") {
+		t.Error(h.g.history())
+	}
 	h.pass(4 * s)
 	h.want(h.g.state("web"), "active")
 	h.want(h.group().State, "up")
@@ -628,6 +631,20 @@ func TestServiceChangesItsMind(t *testing.T) {
 		t.Error("said goodbye")
 	}
 	h.want(fmt.Sprint(strings.Count(h.g.history(), "\n")), "2")
+}
+
+// A service group's name stands for its routers.
+func TestStandbyOfAGroup(t *testing.T) {
+	h := servingSite(t)
+	h.command(daemon.Command{Verb: daemon.CommandStandby, Name: "site"})
+	h.pass(3 * s)
+	h.want(h.g.state("web"), "initialize")
+	h.command(daemon.Command{Verb: daemon.CommandOnline, Name: "site"})
+	h.pass(5 * s)
+	h.want(h.g.state("web"), "active")
+	if !strings.Contains(h.g.history(), "initialize->backup online") {
+		t.Error(h.g.history())
+	}
 }
 
 // Without a name, online and maintenance off end what was ordered by name as well.

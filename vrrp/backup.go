@@ -37,6 +37,9 @@ func (r *Router) onLink(now time.Duration, e LinkState, fx []Effect) []Effect {
 		r.fault, r.detail = e.Fault, e.Detail
 		return r.leave(now, Reason{Cause: e.Fault.cause(), Detail: e.Detail}, fx)
 	}
+	if e.Fault == FaultPending && r.fault.Peaceful() {
+		r.over = r.fault // it is over, but what follows is not known yet
+	}
 	r.fault, r.detail = e.Fault, e.Detail
 	return fx
 }
