@@ -48,6 +48,9 @@ type applier struct {
 	// mortal is how many addresses have a lifetime.
 	mortal      int
 	nextRenewal time.Time
+	// stretch is the lifetime that a slow kernel asks for, as of stretchedAt.
+	stretch     time.Duration
+	stretchedAt time.Time
 	// nextLook is when the tables are compared next.
 	nextLook time.Time
 }

@@ -46,14 +46,17 @@ func (a *applier) addSome(o *order) {
 			a.takeAway(o, h)
 			a.ledger.tryItem(it)
 		}
+		a.relive(o.Router, it)
 		h.item = *it
 		delete(a.waiting, it.at)
 		a.keeper.setHeld(it, true)
 		batch, held = append(batch, *it), append(held, h)
 	}
+	began := a.now()
 	for i, err := range a.kernel.add(batch) {
 		a.added(o, held[i], err)
 	}
+	a.learn(len(batch), a.now().Sub(began))
 	if o.next < len(o.items) {
 		a.long = append(a.long, o)
 		return

@@ -18,6 +18,13 @@ const (
 	// that a thousand have three seconds: the kernel rounds up to whole ones, and the
 	// dead must hold nothing one second beyond Active_Down_Interval (3 s and a skew).
 	perSecond = 1334
+	// passesInLife is how often all could be renewed within one lifetime, at least:
+	// where the kernel is slow (others change addresses by the thousand) they live longer.
+	passesInLife = 5
+	manyAtOnce   = 50
+	// longestStretch bounds that, and stretchKept is how long a slow pass is remembered.
+	longestStretch = 60 * time.Second
+	stretchKept    = time.Minute
 	// firstRenewal is when what has just been added is renewed first.
 	firstRenewal = 500 * time.Millisecond
 	// expiredPause is how often it is looked whether the router is alive again.
@@ -51,7 +58,28 @@ func (a *applier) lifetime(o *order) time.Duration {
 		return 0
 	}
 	least := time.Duration(a.mortal) * time.Second * 4 / perSecond
-	return max(o.Lifetime, 2*time.Second, least).Truncate(time.Second)
+	return max(o.Lifetime, 2*time.Second, least, a.stretch).Truncate(time.Second)
+}
+
+// learn takes note of how long the kernel took for n addresses. If renewing all took
+// longer than their lifetime, those of a healthy router would end, be put back, and
+// make it slower still.
+func (a *applier) learn(n int, took time.Duration) {
+	if n < manyAtOnce {
+		return // of a few nothing can be learned but that somebody held the kernel's lock
+	}
+	now := a.now()
+	stretch := min(passesInLife*took*time.Duration(a.mortal)/time.Duration(n), longestStretch)
+	if stretch >= a.stretch || now.Sub(a.stretchedAt) > stretchKept {
+		a.stretch, a.stretchedAt = stretch, now
+	}
+}
+
+// relive gives an address that is about to be added the lifetime of this moment.
+func (a *applier) relive(r actions.RouterID, it *item) {
+	if o := a.routers[r]; it.life != 0 && o != nil {
+		it.life = seconds(a.lifetime(o))
+	}
 }
 
 // seconds is a lifetime as the kernel counts it, at least one.
@@ -126,6 +154,7 @@ func (a *applier) renewDue() {
 	// the address ending, and coming back, too.
 	if len(batch) > 0 {
 		_ = a.kernel.renew(batch)
+		a.learn(len(batch), a.now().Sub(now))
 	}
 }
 

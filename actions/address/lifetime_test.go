@@ -116,3 +116,29 @@ func TestLifetimeOfMany(t *testing.T) {
 		}
 	}
 }
+
+// Where the kernel is slow they live longer, or those of a healthy router would end
+// before they are renewed; when it is fast again that is forgotten.
+func TestLifetimeWhereTheKernelIsSlow(t *testing.T) {
+	r := newRig()
+	a := r.applier
+	o := &order{wish: wish{Wanted: actions.Wanted{Lifetime: 3 * time.Second}}}
+	want := func(life time.Duration) {
+		t.Helper()
+		if got := a.lifetime(o); got != life {
+			t.Errorf("they live for %v, want %v", got, life)
+		}
+	}
+	a.mortal = 1000
+	a.learn(1000, 300*time.Millisecond)
+	want(3 * time.Second)
+	a.learn(100, 500*time.Millisecond) // all would take 5 s
+	want(25 * time.Second)
+	a.learn(100, time.Minute)
+	want(longestStretch)
+	a.learn(1000, 50*time.Millisecond)
+	want(longestStretch)
+	r.time = r.time.Add(stretchKept + time.Second)
+	a.learn(1000, 50*time.Millisecond)
+	want(3 * time.Second)
+}
