@@ -193,7 +193,7 @@ func (a *Arena) slack(since time.Duration) time.Duration {
 // from it would only hide it.
 func (a *Arena) Run() {
 	a.say("started")
-	if !a.rest(a.began, "the start") {
+	if !a.rest(lab.Now(), "the start") {
 		return
 	}
 	for _, r := range a.Plan.Rounds {
