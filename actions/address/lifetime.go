@@ -133,7 +133,6 @@ func (a *applier) renewDue() {
 	if a.mortal == 0 || now.Before(a.nextRenewal) {
 		return
 	}
-	var batch []item
 	a.nextRenewal = now.Add(farAway)
 	for _, o := range a.routers {
 		if o.mortals() == 0 {
@@ -143,31 +142,53 @@ func (a *applier) renewDue() {
 		if !now.Before(o.renewAt) {
 			o.renewAt = now.Add(life / 4)
 			if left := life - now.Sub(a.lastBeat(o)); left > 0 { // else nobody is there for whom it should live on
-				batch = a.renewable(o, left, batch)
+				a.renewals = append(a.renewals, renewal{o, left, 0})
 			}
 		}
 		if o.renewAt.Before(a.nextRenewal) {
 			a.nextRenewal = o.renewAt
 		}
 	}
-	// What is gone comes back by the notice of its loss; any other error shows in
-	// the address ending, and coming back, too.
-	if len(batch) > 0 {
-		_ = a.kernel.renew(batch)
-		a.learn(len(batch), a.now().Sub(now))
-	}
 }
 
-// renewable adds the addresses of an order that are there and ours.
-func (a *applier) renewable(o *order, left time.Duration, batch []item) []item {
-	for i := range o.items {
-		it := o.items[i]
-		if h := a.holdings[it.at]; it.at.kind == anAddress && h != nil && h.present && !h.foreign && h.router == o.Router {
-			it.life = seconds(left)
+// renewal is an order whose addresses are being renewed: left is what they get, next
+// the first that has not been looked at.
+type renewal struct {
+	*order
+	left time.Duration
+	next int
+}
+
+// renewSome renews the next chunk of what is due and reports whether there was any.
+// Nobody's takeover waits for the renewal of thousands.
+func (a *applier) renewSome() bool {
+	var batch []item
+	for len(a.renewals) > 0 && len(batch) < chunk {
+		r := &a.renewals[0]
+		if a.routers[r.Router] != r.order || r.next == len(r.items) {
+			a.renewals = a.renewals[1:]
+			continue
+		}
+		it := r.items[r.next]
+		r.next++
+		// There and ours, still: what is not would come to be.
+		if h := a.holdings[it.at]; it.at.kind == anAddress && h != nil && h.present && !h.foreign && h.router == r.Router {
+			it.life = seconds(r.left)
 			batch = append(batch, it)
 		}
 	}
-	return batch
+	if len(a.renewals) == 0 {
+		a.renewals = nil
+	}
+	if len(batch) == 0 {
+		return false
+	}
+	// What is gone comes back by the notice of its loss; any other error shows in
+	// the address ending, and coming back, too.
+	began := a.now()
+	_ = a.kernel.renew(batch)
+	a.learn(len(batch), a.now().Sub(began))
+	return true
 }
 
 // untilRenewal is how long the applier can sleep for the sake of lifetimes.
