@@ -249,7 +249,7 @@ func (l *Loop) runServices(now time.Duration) {
 		if l.serviceDue.next() > now {
 			return
 		}
-		s := l.serviceDue.slots[0].service
+		s := l.serviceDue.first().service
 		l.tryDevices(now, s)
 		l.stepService(now, s, actions.LadderTimeout{})
 	}
