@@ -3,6 +3,7 @@ package daemon
 import (
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/backbeat-ha/backbeat/vrrp"
@@ -57,6 +58,16 @@ func (l *Loop) regroup() {
 			g.changed(l)
 		}
 	}
+}
+
+// part takes out a member that is leaving.
+func (g *group) part(l *Loop, r *router) {
+	if g == nil {
+		return
+	}
+	g.members = slices.DeleteFunc(g.members, func(m *router) bool { return m == r })
+	r.group = nil
+	g.changed(l)
 }
 
 // decide carries out what the groups whose members changed come to.

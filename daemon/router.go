@@ -225,7 +225,9 @@ func (l *Loop) drop(r *router) {
 	if r.hooks.Idle() {
 		delete(l.byID, r.id)
 	}
-	l.routers = slices.DeleteFunc(l.routers, func(x *router) bool { return x == r })
+	if i, found := l.place(r.cfg.Name); found && l.routers[i] == r {
+		l.routers = slices.Delete(l.routers, i, i+1)
+	}
 }
 
 // forgetWish tells the keeper that the router will not come back.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/backbeat-ha/backbeat/actions"
@@ -93,12 +94,18 @@ func (l *Loop) follows() {
 	}
 	for _, s := range l.services {
 		s.routers = s.routers[:0]
-		for _, r := range l.routers {
-			if slices.Contains(s.cfg.Follows, r.cfg.Name) && (r.service == nil || !s.leaving) {
+		for _, name := range s.cfg.Follows {
+			// One that is leaving still has its name, and its place.
+			i, found := l.place(name)
+			if !found {
+				continue
+			}
+			if r := l.routers[i]; r.service == nil || !s.leaving {
 				r.service = s
 				s.routers = append(s.routers, r)
 			}
 		}
+		slices.SortFunc(s.routers, func(x, y *router) int { return strings.Compare(x.cfg.Name, y.cfg.Name) })
 		s.touch(l)
 	}
 }
