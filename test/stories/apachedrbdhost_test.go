@@ -17,7 +17,7 @@ import (
 // furnish gives a node what its packages bring, and its disk.
 func (x *sites) furnish(n *node) {
 	x.t.Helper()
-	x.command("cp", "-a", "/etc/apache2/.", n.Path("/etc/apache2"))
+	x.command("cp", "-dR", "--preserve=mode", "/etc/apache2/.", n.Path("/etc/apache2")) // owners cannot be kept without root
 	n.write("/etc/apache2/conf-enabled/story.conf", "ServerName "+n.Name+"\nStartServers 1\nAlias /who /var/www/who\n", 0o644)
 	n.write("/var/www/who", n.Name+"\n", 0o644)
 	x.must(os.MkdirAll(n.Path(docroot), 0o755))
@@ -29,6 +29,7 @@ func (x *sites) furnish(n *node) {
 	if !x.real {
 		n.put(bin, "fsck", "#!/bin/sh\nexit 0\n") // of a directory
 		n.put(bin, "apache2", "#!/bin/sh\nexec unshare -U --map-user=33 --map-group=33 /usr/local/lib/real/usr/sbin/apache2 \"$@\"\n")
+		n.put(bin, "apache2ctl", "#!/bin/sh\n. /etc/apache2/envvars\nexec /usr/sbin/apache2 -t\n") // the real one gives directories away
 		x.run(n.Name, "sysctl", "-qw", "net.ipv4.ip_unprivileged_port_start=0")
 	}
 	x.run(n.Name, "mount", "-t", "overlay", "-o", "lowerdir="+bin+":/usr/sbin", "overlay", "/usr/sbin")
