@@ -128,6 +128,9 @@ func (d *decoder) dependency(router, b *section, set *checkSet) (dep checks.Depe
 	check, link, all, anyOf := b.get("check"), b.get("link"), b.get("all"), b.get("any")
 	given := 0
 	for _, v := range []value{check, link, all, anyOf} {
+		if !v.ok && !v.written && !v.null && v.at != b.header {
+			return dep, false // it cannot be computed, which was reported
+		}
 		if v.written {
 			given++
 		}

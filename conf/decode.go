@@ -3,13 +3,16 @@ package conf
 import (
 	"fmt"
 	"io/fs"
+	"math"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/agext/levenshtein"
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/convert"
 )
 
 // decoder reads HCL bodies by the table. One is used for one Load, from one goroutine.
@@ -119,6 +122,8 @@ func (d *decoder) ofKind(b *hclsyntax.Block, def *block) *block {
 	switch near := nearest(b.Labels[0], kinds); {
 	case def.kindElsewhere(b.Type, b.Labels[0]) != "":
 		detail = fmt.Sprintf("Here it is called %q. %s", def.kindElsewhere(b.Type, b.Labels[0]), detail)
+	case b.Type == "check" && checkKindElsewhere[b.Labels[0]] != "":
+		detail = fmt.Sprintf("Here it is called %q. %s", checkKindElsewhere[b.Labels[0]], detail)
 	case b.Labels[0] == "https":
 		detail = "An http check with a URL that begins with https:// is one: write check \"http\"."
 	case b.Type == "check" && b.Labels[0] == "bfd":
@@ -129,6 +134,10 @@ func (d *decoder) ofKind(b *hclsyntax.Block, def *block) *block {
 	d.errorf(b.LabelRanges[0], fmt.Sprintf("Unknown kind of %s %q", b.Type, b.Labels[0]), "%s", detail)
 	return nil
 }
+
+// checkKindElsewhere are other words for kinds of check.
+var checkKindElsewhere = map[string]string{"ping": "icmp", "ping6": "icmp", "script": "exec", "command": "exec", "cmd": "exec", "interface": "link", "nic": "link",
+	"service": "systemd", "unit": "systemd", "port": "tcp", "url": "http", "proc": "process"}
 
 // openKind checks the labels of a block with a kind.
 func (d *decoder) openKind(b *hclsyntax.Block, def *block, s *section) {
@@ -253,13 +262,42 @@ func (d *decoder) unknownArgument(at *hclsyntax.Attribute, def *block) string {
 	var names []string
 	for _, a := range def.arguments {
 		if slices.Contains(a.elsewhere, at.Name) {
-			d.errorf(at.NameRange, unknown("argument", at.Name), "Here it is called %s:\n    %s", a.name, a.example)
+			d.errorf(at.NameRange, unknown("argument", at.Name), "Here it is called %s:\n    %s", a.name, a.converted(at.Expr))
 			return a.name
 		}
 		names = append(names, a.name)
 	}
+	if why := def.needless[at.Name]; why != "" {
+		d.errorf(at.NameRange, unknown("argument", at.Name), "%s", why)
+		return ""
+	}
 	d.errorf(at.NameRange, unknown("argument", at.Name), "%s", d.expect("argument", at.Name, names, def))
 	return nearest(at.Name, names)
+}
+
+// converted is the line that takes the place of another program's: with the
+// value that stands there, if it is a plain number, else the example. Other
+// programs write times in seconds.
+func (a *argument) converted(expr hclsyntax.Expression) string {
+	if monsterIn(expr) != nil || a.secret {
+		return a.example
+	}
+	raw, diags := expr.Value(nil)
+	if diags.HasErrors() || raw.IsNull() || !raw.IsKnown() {
+		return a.example
+	}
+	n, err := convert.Convert(raw, cty.Number)
+	if err != nil {
+		return a.example
+	}
+	f, _ := n.AsBigFloat().Float64()
+	switch {
+	case a.kind == duration && f >= 0 && f <= a.longest.Seconds():
+		return fmt.Sprintf("%s = %q", a.name, strconv.FormatFloat(f, 'f', -1, 64)+"s")
+	case a.kind == number && f == math.Trunc(f) && f >= float64(a.min) && f <= float64(a.max):
+		return fmt.Sprintf("%s = %.0f", a.name, f)
+	}
+	return a.example
 }
 
 func (d *decoder) unknownBlock(b *hclsyntax.Block, def *block, sec *section) {

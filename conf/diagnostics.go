@@ -111,6 +111,30 @@ func (d *Diagnostics) WarnHook(router, hook, summary, detail string) {
 	d.add(hcl.DiagWarning, at, summary, detail)
 }
 
+// Once drops from each of several what an earlier one has said in the same words
+// of the same place: hosts that read one file have most of it in common.
+func Once(all []*Diagnostics) {
+	type key struct {
+		severity hcl.DiagnosticSeverity
+		at       hcl.Range
+		text     string
+	}
+	said := make(map[key]int) // by which of all
+	for i, d := range all {
+		d.list = slices.DeleteFunc(d.list, func(g *hcl.Diagnostic) bool {
+			k := key{severity: g.Severity, text: g.Summary + "\x00" + g.Detail}
+			if g.Subject != nil {
+				k.at = *g.Subject
+			}
+			first, again := said[k]
+			if !again {
+				said[k] = i
+			}
+			return again && first != i
+		})
+	}
+}
+
 // ServicePlace returns where a service group is defined, as "file:line", or ""
 // if it is not known.
 func (d *Diagnostics) ServicePlace(group string) string {

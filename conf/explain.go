@@ -28,6 +28,7 @@ func (d *decoder) explain(g *hcl.Diagnostic, expr hclsyntax.Expression) *hcl.Dia
 		out.Detail = d.explainVariable(g, expr)
 	case g.Summary == "Unsupported attribute" && slices.ContainsFunc(expr.Variables(), isRouterName):
 		d.explainRouter(&out, expr)
+	case g.Summary == "Unsupported attribute" && d.explainCheck(&out, expr):
 	case g.Summary == "Unsupported attribute" && usesNode(expr):
 		out.Detail += " The only variable is node.name."
 	case g.Summary == "Call to unknown function":
@@ -96,6 +97,40 @@ func (d *decoder) explainRouter(g *hcl.Diagnostic, expr hclsyntax.Expression) {
 		return
 	}
 	g.Detail = fmt.Sprintf("There is no such block; there are: %s.", strings.Join(names, ", "))
+}
+
+// explainCheck does the same for check.KIND.NAME. It reports whether it could.
+func (d *decoder) explainCheck(g *hcl.Diagnostic, expr hclsyntax.Expression) bool {
+	name := ""
+	for _, t := range expr.Variables() {
+		if t.RootName() != "check" || len(t) != 3 || g.Subject != nil && !t.SourceRange().ContainsOffset(g.Subject.Start.Byte) {
+			continue
+		}
+		kind, ok := t[1].(hcl.TraverseAttr)
+		if last, also := t[2].(hcl.TraverseAttr); ok && also {
+			name = kind.Name + "." + last.Name
+		}
+	}
+	if name == "" {
+		return false
+	}
+	var names []string
+	all := d.eval.Variables["check"]
+	for _, kind := range keysOf(all) {
+		for _, n := range keysOf(all.GetAttr(kind)) {
+			names = append(names, kind+"."+n)
+		}
+	}
+	g.Summary = fmt.Sprintf("No check %q", name)
+	switch near := nearest(name, names); {
+	case near != "":
+		g.Detail = fmt.Sprintf("There is no such block. Did you mean check.%s?", near)
+	case len(names) == 0:
+		g.Detail = "There is no check in this configuration."
+	default:
+		g.Detail = fmt.Sprintf("There is no such block; there are: %s.", strings.Join(names[:min(len(names), 20)], ", "))
+	}
+	return true
 }
 
 // explainIndex makes { web1 = … }[node.name] without an entry for this host a

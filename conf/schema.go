@@ -93,6 +93,8 @@ type block struct {
 	blocks    []block
 	example   string
 	elsewhere []string
+	// needless are arguments of other programs that have no counterpart, and why.
+	needless map[string]string
 }
 
 func (b *block) argument(name string) *argument {

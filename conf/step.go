@@ -22,6 +22,9 @@ func (d *decoder) agent(g *service, b *section, name string) actions.Agent {
 	case "systemd":
 		return actions.Systemd{Unit: d.unit(b.get("unit"))}
 	case "lsb":
+		if v := b.get("script"); v.ok {
+			d.programs[hookKey{serviceKey(g.sec.name), name + ".script"}] = v.at
+		}
 		return d.lsbStep(b)
 	case "ocf":
 		return d.ocfStep(b)

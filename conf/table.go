@@ -41,6 +41,7 @@ func routerBlock() block {
 			"  priority      = { web1 = 150, web2 = 100 }[node.name]\n" +
 			"  addresses     = [\"192.0.2.101/24\", \"2001:db8:122::101/64\"]\n  preempt_delay = \"30s\"\n}",
 		elsewhere: []string{"vrrp_instance", "vrrp", "instance", "router", "virtualrouter"},
+		needless:  map[string]string{"state": "Leave it out: the priority decides who is Active, and every host begins as Backup."},
 	}
 }
 

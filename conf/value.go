@@ -239,6 +239,10 @@ func (d *decoder) convertDuration(a *argument, raw cty.Value, v *value) bool {
 func (d *decoder) convertList(a *argument, raw cty.Value, expr hclsyntax.Expression, v *value) bool {
 	if t := raw.Type(); !t.IsTupleType() && !t.IsListType() && !t.IsSetType() {
 		if t == cty.String {
+			if words := strings.Fields(raw.AsString()); a.limits == commandLimits && len(words) > 1 && !strings.ContainsAny(raw.AsString(), "'\"`|;&<>$\\*") {
+				d.errorf(v.at, fmt.Sprintf("%s must be %s", a.name, a.kind), "There is no shell: the program and each of its arguments are elements:\n    %s = %s", a.name, quotedList(words))
+				return false
+			}
 			d.errorf(v.at, fmt.Sprintf("%s must be %s", a.name, a.kind), "Put it in brackets, also when there is only one:\n    %s", a.example)
 			return false
 		}
@@ -270,6 +274,15 @@ func (d *decoder) convertList(a *argument, raw cty.Value, expr hclsyntax.Express
 		ok = false
 	}
 	return ok
+}
+
+// quotedList writes a list as the file would have it.
+func quotedList(words []string) string {
+	q := make([]string, len(words))
+	for i, w := range words {
+		q[i] = strconv.Quote(w)
+	}
+	return "[" + strings.Join(q, ", ") + "]"
 }
 
 // elementRanges returns where each of n elements stands: in a plain list each

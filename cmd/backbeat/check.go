@@ -8,7 +8,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/backbeat-ha/backbeat/actions/run"
 	"github.com/backbeat-ha/backbeat/checks"
 	"github.com/backbeat-ha/backbeat/conf"
 	"github.com/backbeat-ha/backbeat/daemon"
@@ -37,9 +36,11 @@ type checkAnswer struct {
 
 // checkedHost is one host in a checkAnswer.
 type checkedHost struct {
-	Path    string `json:"path"`
-	Node    string `json:"node"`
-	Routers int    `json:"virtual_routers"`
+	Path     string `json:"path"`
+	Node     string `json:"node"`
+	Routers  int    `json:"virtual_routers"`
+	Services int    `json:"service_groups"`
+	Checks   int    `json:"checks"`
 }
 
 func (t *tool) checkVerb() *cobra.Command {
@@ -128,7 +129,7 @@ func (t *tool) check(hosts []host, strict, json bool) error {
 		if h.cfg != nil {
 			h.node = h.cfg.Node
 			cfgs, from = append(cfgs, h.cfg), append(from, h.diags)
-			a.Hosts = append(a.Hosts, checkedHost{h.path, h.cfg.Node, len(h.cfg.Routers)})
+			a.Hosts = append(a.Hosts, checkedHost{h.path, h.cfg.Node, len(h.cfg.Routers), len(h.cfg.Services), len(h.cfg.Checks)})
 		}
 	}
 	// What does not come from the text itself is said in plain lines.
@@ -145,6 +146,7 @@ func (t *tool) check(hosts []host, strict, json bool) error {
 			plain = append(plain, verifyEnabled(cfgs[0], from[0])...)
 		}
 	}
+	conf.Once(all)
 	a.Diagnostics = plain
 	for _, d := range all {
 		a.Diagnostics = append(a.Diagnostics, d.List()...)
@@ -187,12 +189,24 @@ func (t *tool) printCheck(a *checkAnswer, plain []conf.Diagnostic, all []*conf.D
 		return failed(fprintln(t, verdict(a)))
 	}
 	for _, h := range a.Hosts {
-		fmt.Fprintf(t.out, "%s: good for node %s: %s\n", clean(h.Path), clean(h.Node), plural(h.Routers, "virtual router"))
+		fmt.Fprintf(t.out, "%s: good for node %s: %s\n", clean(h.Path), clean(h.Node), h.has())
 	}
 	if a.Warnings > 0 {
 		return failed(fprintln(t, verdict(a)))
 	}
 	return nil
+}
+
+// has is "1 virtual router, 1 service group, 2 checks".
+func (h *checkedHost) has() string {
+	text := plural(h.Routers, "virtual router")
+	if h.Services > 0 {
+		text += ", " + plural(h.Services, "service group")
+	}
+	if h.Checks > 0 {
+		text += ", " + plural(h.Checks, "check")
+	}
+	return text
 }
 
 func fprintln(t *tool, s string) error {
@@ -210,7 +224,7 @@ func verdict(a *checkAnswer) string {
 func verifyCommands(cfg *daemon.Config, d *conf.Diagnostics) (out []conf.Diagnostic) {
 	for _, c := range cfg.Checks {
 		if v, ok := c.Probe.(checks.Exec); ok {
-			if err := run.VerifyFor(v.Command[0], v.User); err != nil {
+			if err := verifyArgv(v.Command, v.User); err != nil {
 				w := conf.Diagnostic{Severity: "warning", Summary: fmt.Sprintf("check %s would not run", c.Name), Detail: err.Error()}
 				locate(&w, d.HookPlace("", c.Name))
 				out = append(out, w)
@@ -219,7 +233,7 @@ func verifyCommands(cfg *daemon.Config, d *conf.Diagnostics) (out []conf.Diagnos
 	}
 	for _, r := range cfg.Routers {
 		for _, h := range r.Hooks {
-			err := run.VerifyFor(h.Command[0], h.User)
+			err := verifyArgv(h.Command, h.User)
 			if err == nil {
 				continue
 			}

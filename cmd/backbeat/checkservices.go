@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,12 +19,8 @@ import (
 
 // verifySteps looks at the commands of service groups, as verifyCommands does at hooks'.
 func verifySteps(cfg *daemon.Config, d *conf.Diagnostics) (out []conf.Diagnostic) {
-	verify := func(group, what, program, user, at string) {
-		err := run.VerifyFor(program, user)
-		if err == nil {
-			return
-		}
-		w := conf.Diagnostic{Severity: "warning", Summary: fmt.Sprintf("service_group %q: %s would not run", group, what), Detail: err.Error()}
+	warn := func(group, what, why, at string) {
+		w := conf.Diagnostic{Severity: "warning", Summary: fmt.Sprintf("service_group %q: %s would not run", group, what), Detail: why}
 		if at == "" {
 			at = d.ServicePlace(group)
 		}
@@ -32,24 +30,76 @@ func verifySteps(cfg *daemon.Config, d *conf.Diagnostics) (out []conf.Diagnostic
 	for i := range cfg.Services {
 		l := &cfg.Services[i].Ladder
 		for _, s := range l.Steps {
-			c, ok := s.Agent.(actions.Command)
-			if !ok {
-				continue
-			}
-			for _, v := range []struct {
-				name string
-				argv []string
-			}{{"start", c.Start}, {"stop", c.Stop}, {"status", c.Status}} {
-				if len(v.argv) > 0 {
-					verify(l.Name, fmt.Sprintf("%s of step %s", v.name, s.Name), v.argv[0], c.User, d.HookPlace("service_group."+l.Name, s.Name+"."+v.name))
-				}
+			for _, t := range troublesOf(&s) {
+				warn(l.Name, fmt.Sprintf("%s of step %s", listed(t.names), s.Name), t.why, d.HookPlace("service_group."+l.Name, s.Name+"."+t.names[0]))
 			}
 		}
 		for _, f := range l.Safety.Fence {
-			verify(l.Name, fmt.Sprintf("fence %q", f.Name), f.Command[0], f.User, "")
+			if err := verifyArgv(f.Command, f.User); err != nil {
+				warn(l.Name, fmt.Sprintf("fence %q", f.Name), err.Error(), "")
+			}
 		}
 	}
 	return out
+}
+
+// trouble is why some commands of a step would not run.
+type trouble struct {
+	names []string // "start", "stop", "status", or "script"
+	why   string
+}
+
+// troublesOf looks at the commands of a step; what is wrong with several of them
+// for one reason is said once.
+func troublesOf(s *actions.StepSpec) (out []trouble) {
+	type command struct {
+		name string
+		argv []string
+	}
+	var list []command
+	user := ""
+	switch a := s.Agent.(type) {
+	case actions.Command:
+		list, user = []command{{"start", a.Start}, {"stop", a.Stop}, {"status", a.Status}}, a.User
+	case actions.LSB:
+		list, user = []command{{"script", []string{a.Script}}}, a.User
+	}
+	for _, c := range list {
+		if len(c.argv) == 0 {
+			continue
+		}
+		err := verifyArgv(c.argv, user)
+		if err == nil {
+			continue
+		}
+		n := slices.IndexFunc(out, func(t trouble) bool { return t.why == err.Error() })
+		if n < 0 {
+			n = len(out)
+			out = append(out, trouble{why: err.Error()})
+		}
+		out[n].names = append(out[n].names, c.name)
+	}
+	return out
+}
+
+// verifyArgv verifies the program of a command. A program that is not there and
+// has blanks in its name was meant for a shell.
+func verifyArgv(argv []string, user string) error {
+	err := run.VerifyFor(argv[0], user)
+	if words := strings.Fields(argv[0]); err != nil && len(argv) == 1 && len(words) > 1 {
+		if _, gone := os.Stat(argv[0]); errors.Is(gone, fs.ErrNotExist) {
+			return fmt.Errorf("%w: it looks like one string with spaces, and there is no shell that would split it: write [%s]", err, quotedWords(words))
+		}
+	}
+	return err
+}
+
+func quotedWords(words []string) string {
+	q := make([]string, len(words))
+	for i, w := range words {
+		q[i] = strconv.Quote(w)
+	}
+	return strings.Join(q, ", ")
 }
 
 // unitDirs are where systemd looks for units, first to last (systemd.unit(5)).

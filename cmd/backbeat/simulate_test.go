@@ -137,7 +137,7 @@ func TestSimulationIsDocumented(t *testing.T) {
 	for section, v := range map[string]any{
 		"Simulation": simulation{}, "Simulated host": play.HostResult{}, "Simulated interface": play.NICResult{}, "Simulated virtual router": play.RouterResult{},
 		"Simulated service group": play.ServiceResult{}, "Service group use": play.GroupUse{},
-		"Event":                   play.Event{}, "Address use": play.AddressUse{}, "Finding": play.Finding{}, "Check table": play.CheckedUnit{}, "Check table host": play.UnitHost{},
+		"Event": play.Event{}, "Address use": play.AddressUse{}, "Finding": play.Finding{}, "Check table": play.CheckedUnit{}, "Check table host": play.UnitHost{},
 		"Combination": play.Row{}, "Combination host": play.RowHost{},
 	} {
 		want, got := fields(reflect.TypeOf(v)), sections[section]
