@@ -140,6 +140,7 @@ func New(cfg *Config, ports Ports) *Loop {
 	l.inherit = newInherit(ports.Handoff)
 	l.history.load(ports.Past)
 	l.reload(ports.Clock.Now(), cfg)
+	l.inherit = newInherit(nil) // what a later reload adds has no past
 	l.armOrders(ports.Clock.Now())
 	return l
 }

@@ -173,6 +173,9 @@ func (l *Loop) startWaiting(now time.Duration) {
 		l.due.add(&r.slot)
 		l.regroup()
 		l.follows()
+		if s := r.service; recalled && s != nil && s.heldBy == 0 && s.cfg.first() == cfg.Name {
+			s.heldBy = r.id // its terms go on
+		}
 		l.assess(now, r)
 		if !recalled {
 			l.tellDied(r)

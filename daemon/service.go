@@ -21,9 +21,11 @@ type service struct {
 	leaving bool      // removed by a reload, goes when it is down
 
 	up bool // the aim that the ladder was given last
-	// held is the term of the first router for which the aim was up: with the same
-	// term again nobody else can have been Active meanwhile.
-	held uint64
+	// held is the term of the first router for which the aim was up, heldBy that
+	// router (0: of the process before): with the same term again nobody else can
+	// have been Active meanwhile. Another router counts its own terms.
+	held   uint64
+	heldBy actions.RouterID
 	// owes: a LetGo is due as soon as the ladder is down.
 	owes bool
 	// unmanage is the maintenance that begins when the steps from unmanageAt on are down.
@@ -148,19 +150,25 @@ func (l *Loop) steer(now time.Duration, s *service) {
 	aim := actions.Aim{Up: up}
 	if up {
 		r := s.routers[0]
-		aim.Peer, aim.Word = peerBefore(r, s.held), wordPause
-		s.held = r.fsm.Term()
+		aim.Peer, aim.Word = s.peerBefore(r), wordPause
+		s.held, s.heldBy = r.fsm.Term(), r.id
 		s.owes = true
 	}
 	l.stepService(now, s, aim)
 }
 
 // peerBefore says who may still have exclusive data when a router serves.
-func peerBefore(r *router, held uint64) actions.Peer {
-	switch why := r.fsm.Why(); {
-	case r.fsm.Term() == held:
+func (s *service) peerBefore(r *router) actions.Peer {
+	if s.heldBy == r.id && s.held == r.fsm.Term() {
 		return actions.PeerNone // Active all the time
-	case why.Cause == vrrp.CauseNoResponse, why.Cause == vrrp.CauseOwnerStartup:
+	}
+	return peerAfter(r.fsm.Why())
+}
+
+// peerAfter is the same by how the router became Active.
+func peerAfter(why vrrp.Reason) actions.Peer {
+	switch why.Cause {
+	case vrrp.CauseNoResponse, vrrp.CauseOwnerStartup:
 		return actions.PeerSilent
 	default:
 		return actions.PeerReleasing
