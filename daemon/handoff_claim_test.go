@@ -104,3 +104,46 @@ func TestServiceOfAnotherRouterAsks(t *testing.T) {
 		t.Errorf("not taken although the peer let go: %+v", h.group())
 	}
 }
+
+// Priority 0 is the word for having let go. A sync group that is pushed aside must
+// not say it on the links where it has not heard the better one yet: that one is
+// Active there, too, and would take the data that are still in use here.
+func TestPushedAsideSaysNothingTooEarly(t *testing.T) {
+	g := &rig{t: t, now: epoch}
+	h := &hands{g: g, up: map[string]bool{}, fail: map[string]string{}}
+	ports := g.ports()
+	ports.Agents = h
+	cfg := grouped(pair()...)
+	cfg.Services = []daemon.ServiceConfig{group1(func(c *daemon.ServiceConfig) { c.Follows = []string{"inside", "outside"} })}
+	g.loop = daemon.New(cfg, ports)
+	g.upBoth()
+	h.pass(5 * s)
+	g.apply()
+	h.pass(s)
+	g.wantStates("active", "active")
+	if !h.up["drbd.data"] {
+		t.Fatalf("not up: %+v", h.group())
+	}
+	g.sent = nil
+	g.hear(eth0, 1, 200, 51) // outside will be heard a moment later
+	for _, a := range g.sent {
+		if a.priority == 0 {
+			t.Errorf("priority 0 on VRID %d with data in use", a.vrid)
+		}
+	}
+	g.hear(eth1, 2, 200, 52)
+	g.wantStates("backup", "backup")
+	h.pass(100 * ms)
+	if h.up["drbd.data"] {
+		t.Fatal("still up")
+	}
+	told := 0
+	for _, a := range g.sent {
+		if a.priority == 0 {
+			told++
+		}
+	}
+	if told != 2 {
+		t.Errorf("said that it has let go %d times, want once on each link", told)
+	}
+}
