@@ -3,6 +3,7 @@ package daemon
 import (
 	"fmt"
 	"log/slog"
+	"reflect"
 	"slices"
 	"time"
 
@@ -19,6 +20,8 @@ type service struct {
 	routers []*router // that it follows, running or on their way out
 	open    bool      // in Loop.unserved
 	leaving bool      // removed by a reload, goes when it is down
+	// entitled: when it began to leave, exclusive data could be taken without asking.
+	entitled bool
 
 	up bool // the aim that the ladder was given last
 	// held is the term of the first router for which the aim was up, heldBy that
@@ -41,41 +44,58 @@ type service struct {
 const wordPause = time.Second
 
 // reserve brings the service groups to what a configuration says. One that stays
-// keeps its steps where they are.
+// keeps its steps where they are; one that clashes with another on its way out
+// begins when that one is down.
 func (l *Loop) reserve(now time.Duration, list []ServiceConfig) {
-	next := make([]*service, 0, len(list))
+	for _, s := range l.services {
+		if !s.leaving && !slices.ContainsFunc(list, func(c ServiceConfig) bool { return c.Ladder.Name == s.cfg.Ladder.Name }) {
+			s.leaving, s.entitled = true, s.ladder.View(now).Entitled
+			s.ladder.Leave()
+			l.stepService(now, s, actions.LadderTimeout{})
+		}
+	}
 	for i := range list {
 		c := &list[i]
 		s := l.serviceNamed(c.Ladder.Name)
-		if s == nil {
-			l.groupID++
-			s = &service{id: l.groupID, cfg: c, ladder: actions.NewLadder(l.groupID, l.cfg.Node, c.Ladder), wall: l.ports.Clock.Wall()}
-			s.slot = slot{heapIndex: -1, deadline: vrrp.Never, service: s}
-			l.serviceDue.add(&s.slot)
-			l.byGroup[s.id] = s
-			l.services = append(l.services, s)
-			if l.orders.of(OrderMaintenance, c.Ladder.Name) != nil {
-				l.stepService(now, s, actions.Manage{On: false})
-			}
-			l.recallService(now, s)
-			l.stepService(now, s, actions.LadderTimeout{})
-		} else {
+		switch {
+		case s == nil && slices.ContainsFunc(l.services, func(o *service) bool { return o.leaving && o.cfg.clashes(c) }):
+			// departService comes back to it.
+		case s == nil:
+			l.newService(now, c)
+		default:
 			old := s.cfg
 			s.cfg = c
 			if !old.Ladder.Equal(&c.Ladder) {
 				l.stepService(now, s, actions.ConfigureLadder{Spec: c.Ladder})
 			}
 		}
-		next = append(next, s)
-	}
-	for _, s := range slices.Clone(l.services) {
-		if !slices.Contains(next, s) && !s.leaving {
-			s.leaving = true
-			s.ladder.Leave()
-			l.stepService(now, s, actions.LadderTimeout{})
-		}
 	}
 	l.follows()
+}
+
+// newService begins a group by looking what is up.
+func (l *Loop) newService(now time.Duration, c *ServiceConfig) {
+	l.groupID++
+	s := &service{id: l.groupID, cfg: c, ladder: actions.NewLadder(l.groupID, l.cfg.Node, c.Ladder), wall: l.ports.Clock.Wall()}
+	s.slot = slot{heapIndex: -1, deadline: vrrp.Never, service: s}
+	l.serviceDue.add(&s.slot)
+	l.byGroup[s.id] = s
+	l.services = append(l.services, s)
+	if l.orders.of(OrderMaintenance, c.Ladder.Name) != nil {
+		l.stepService(now, s, actions.Manage{On: false})
+	}
+	l.recallService(now, s)
+	l.stepService(now, s, actions.LadderTimeout{})
+}
+
+// clashes reports whether two groups must not be at work at once: they have the
+// name, a router or a thing in common.
+func (c *ServiceConfig) clashes(o *ServiceConfig) bool {
+	return c.Ladder.Name == o.Ladder.Name ||
+		slices.ContainsFunc(c.Follows, func(r string) bool { return slices.Contains(o.Follows, r) }) ||
+		slices.ContainsFunc(c.Ladder.Steps, func(a actions.StepSpec) bool {
+			return slices.ContainsFunc(o.Ladder.Steps, func(b actions.StepSpec) bool { return reflect.DeepEqual(a.Agent, b.Agent) })
+		})
 }
 
 // serviceNamed returns the group of a name that is not on its way out.
@@ -130,7 +150,7 @@ func (l *Loop) serve(now time.Duration) {
 		l.steer(now, s)
 		l.unmanage(now, s)
 		l.release(now, s)
-		l.departService(s)
+		l.departService(now, s)
 	}
 	l.unserved = nil
 }
@@ -223,8 +243,9 @@ func (l *Loop) release(now time.Duration, s *service) {
 	}
 }
 
-// departService forgets a group that a reload removed and that is down.
-func (l *Loop) departService(s *service) {
+// departService forgets a group that a reload removed and that is down. Those that
+// waited for it begin. Who takes over its routers has had the data as long as it had.
+func (l *Loop) departService(now time.Duration, s *service) {
 	_, _, stuck := s.ladder.Stuck()
 	switch {
 	case !s.leaving, s.heapIndex < 0:
@@ -248,7 +269,17 @@ func (l *Loop) departService(s *service) {
 			r.service = nil
 		}
 	}
-	l.follows()
+	if l.stopping {
+		l.follows()
+		return
+	}
+	before := len(l.services)
+	l.reserve(now, l.cfg.Services)
+	for _, n := range l.services[before:] {
+		if s.entitled && n.held == 0 && n.cfg.first() == s.cfg.first() {
+			n.held, n.heldBy = s.held, s.heldBy
+		}
+	}
 }
 
 // runServices lets ladders react whose time has come. Adverts have left before.
