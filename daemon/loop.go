@@ -290,7 +290,7 @@ func (l *Loop) packet(p *vrrp.Packet) {
 	l.received.Src, l.received.TTL, l.received.Form, l.received.At = l.datagram.Src, l.datagram.TTL, form, p.At
 	now := l.ports.Clock.Now()
 	l.step(now, r, &l.received)
-	l.sayNothingHeld(r)
+	l.sayNothingHeld(now, r)
 	if l.received.Advert.Priority == vrrp.PriorityStop {
 		l.peerReleased(now, r)
 		if r.group != nil {

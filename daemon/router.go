@@ -63,6 +63,8 @@ type router struct {
 	movedBy   string
 	// toldActive is whom the group's LetGo was said to last.
 	toldActive netip.Addr
+	toldTimes  int
+	toldAt     time.Duration
 	movedHere  bool // by an operator: its priority is the best until it stops being Active
 }
 
@@ -155,7 +157,7 @@ func (r *router) encode(e encoding) {
 // became records a transition, logs it and tells the hooks.
 func (l *Loop) became(now time.Duration, r *router, fx *vrrp.Effect) {
 	l.flushHooks(now, r)
-	r.toldActive = netip.Addr{}
+	r.toldActive, r.toldTimes = netip.Addr{}, 0
 	if fx.From == vrrp.Active {
 		r.moving, r.heldBack = false, false
 		if r.movedHere {

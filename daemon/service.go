@@ -239,6 +239,7 @@ func (l *Loop) release(now time.Duration, s *service) {
 	}
 	s.owes = false
 	for _, r := range s.routers {
+		r.toldTimes, r.toldAt = r.toldTimes+1, now
 		l.step(now, r, vrrp.LetGo{})
 	}
 }

@@ -31,7 +31,7 @@ func TestInheritProcess(t *testing.T) {
 	if _, err := os.Stat("/proc/thread-self/children"); err != nil {
 		t.Skip("this kernel does not list children")
 	}
-	for end := time.Now().Add(10 * time.Second); syscall.Kill(pid, 0) == nil; time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(10 * time.Second); syscall.Kill(pid, 0) == nil; pause(t.Context(), 10*time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("a zombie is left")
 		}
