@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: build demo test check fuzz bench install uninstall clean help
+.PHONY: build demo test nightly check fuzz bench install uninstall clean help
 
 PREFIX  ?= /usr
 DESTDIR ?=
@@ -17,7 +17,7 @@ demo: build ## two routers and a client on this machine, three failovers, no roo
 	@BACKBEAT_BINARY=$(CURDIR)/backbeat go run ./test/demo
 
 test: build ## every tier of tests that exists, without root, and what could not run
-	@BACKBEAT_BINARY=$(CURDIR)/backbeat go run ./test/summary -alone '/test/(lab|netns|interop|services|stories|chaos)$$' ./...
+	@BACKBEAT_BINARY=$(CURDIR)/backbeat go run ./test/summary -alone '(/actions/agent|/checks/probe|/test/(lab|netns|interop|services|stories|chaos))$$' ./...
 
 check: ## formatting, vet, staticcheck, import law, race detector on the core
 	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "gofmt these: $$unformatted"; exit 1; }
@@ -25,6 +25,11 @@ check: ## formatting, vet, staticcheck, import law, race detector on the core
 	$(STATICCHECK) ./...
 	go test -count=1 ./test/law
 	go test -count=1 -race ./vrrp ./checks ./actions ./daemon
+
+# Seeds are of the day, so that every night sees others; a failure prints its own.
+nightly: build ## 500 random faults on real daemons, a million simulated histories: an hour or two
+	BACKBEAT_BINARY=$(CURDIR)/backbeat go test -count=1 -timeout 2h -v -run 'TestChaos$$' ./test/chaos -faults 500 -first-seed $$(date +%Y%m%d00)
+	go test -count=1 -timeout 12h -v -run TestRandomHistories ./test/sim -histories 1000000 -first-seed $$(date +%Y%m%d0000000)
 
 fuzz: ## every fuzz target for FUZZTIME (30s)
 	@grep -rloE --include='*_test.go' '^func Fuzz' . | while read -r file; do \

@@ -298,7 +298,10 @@ func (l *Ladder) checked(now time.Duration, r *rung, d *Done, fx []LadderEffect)
 	switch {
 	case down:
 		text, how := "is down", Quiet
-		if r.stopWhy != "" {
+		switch {
+		case r.stopWhy == "" && !r.stuck:
+			text = withDetail(text, r.detail) // of the stop, which may have ended processes
+		case r.stopWhy != "":
 			text, how = fmt.Sprintf("is down, although its stop failed: %s", r.stopWhy), Warn
 		}
 		r.set(now, Down)

@@ -165,3 +165,14 @@ func TestLadderRule11FactDecides(t *testing.T) {
 		a unknown => a:down
 	`)
 }
+
+// What a stop that succeeded had to do is told: whom it ended.
+func TestLadderTellsWhatTheStopDid(t *testing.T) {
+	g := raised(t, group(step("a")))
+	g.play("aim down => stop a")
+	g.answer(0, actions.Done{OK: true, State: actions.Down, Detail: "not mounted; ended: bash (pid 7) by KILL"})
+	g.answer(0, actions.Done{OK: true, State: actions.Down, Detail: "not mounted"})
+	if got := g.said[0].Text; got != "is down: not mounted; ended: bash (pid 7) by KILL" {
+		t.Errorf("told %q", got)
+	}
+}

@@ -37,8 +37,12 @@ func CheckPair(cfgs []*daemon.Config, from []*Diagnostics) *Diagnostics {
 	if !p.namesDiffer() {
 		return p.Diagnostics
 	}
-	for _, g := range p.groups() {
-		p.group(g)
+	groups := p.groups()
+	torn := p.torn(groups)
+	for n, g := range groups {
+		if len(g) > 1 || !torn[n] {
+			p.group(g)
+		}
 	}
 	p.services()
 	return p.Diagnostics

@@ -124,3 +124,43 @@ virtual_router "outside" {
 		t.Error(render(t, d))
 	}
 }
+
+// TestPairTorn: one address with two VRIDs is two Actives, said once and with
+// both places; it is no virtual router that only one host has.
+func TestPairTorn(t *testing.T) {
+	const text = `virtual_router "web" {
+  interface = "eth0"
+  vrid      = %s
+  priority  = { a = 150, b = 100, c = 50 }[node.name]
+  addresses = ["10.0.0.1/24", "10.0.0.2/24"]
+}
+`
+	one := func(vrid string) string { return strings.Replace(text, "%s", vrid, 1) }
+	a, da := Load([]Source{{Name: "a.hcl", Text: []byte(one("61"))}}, Options{Override: "a"})
+	b, db := Load([]Source{{Name: "b.hcl", Text: []byte("\n" + one("62"))}}, Options{Override: "b"})
+	d := CheckPair([]*daemon.Config{a, b}, []*Diagnostics{da, db})
+	said := render(t, d)
+	if len(d.List()) != 1 || d.Errors() != 1 {
+		t.Errorf("want one error and nothing else:\n%s", said)
+	}
+	for _, want := range []string{`"web": vrid differs`, "10.0.0.1 is", "VRID 61", "VRID 62", "a.hcl:1", "b.hcl:2", "both hosts would be Active"} {
+		if !strings.Contains(said, want) {
+			t.Errorf("no %q in\n%s", want, said)
+		}
+	}
+	// One of three, and another name.
+	d = CheckPair(pairOf(t, one("node.name == \"c\" ? 62 : 61"), "a", "b", "c"))
+	if said := render(t, d); len(d.List()) != 1 || d.Errors() != 1 || !strings.Contains(said, "on a (VRID 61") || !strings.Contains(said, "on c (VRID 62") {
+		t.Errorf("%s", said)
+	}
+	// A link-local address may be on every link.
+	const local = `virtual_router "x" {
+  interface = { a = "eth0", b = "eth1" }[node.name]
+  vrid      = { a = 1, b = 2 }[node.name]
+  addresses = ["fe80::1/64"]
+}
+`
+	if d := CheckPair(pairOf(t, local, "a", "b")); d.Errors() > 0 {
+		t.Error(render(t, d))
+	}
+}

@@ -190,7 +190,7 @@ Warnings:
 
 Between hosts (` + "`backbeat check`" + ` with several files or ` + "`--node`" + ` names), virtual routers belonging together by VRID and family:
 
-- errors: hosts of one name (then nothing else is compared); two owners
+- errors: hosts of one name (then nothing else is compared); two owners; one address in two elections, with other VRIDs
 - errors, because both hosts would be Active: version, multicast_group, unicast against multicast differ; with version 2 also
   interval and password, and addresses if ` + "`verify_addresses`" + ` insists; a host that is no peer of the other; a ` + "`ttl`" + ` below the other's ` + "`ttl_min`" + `
 - errors: equal priorities in a sync group

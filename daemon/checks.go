@@ -73,7 +73,7 @@ func (l *Loop) runChecks(now time.Duration) {
 		if l.checkDue.next() > now {
 			return
 		}
-		l.stepCheck(now, l.checkDue.slots[0].check, checks.Timeout{})
+		l.stepCheck(now, l.checkDue.first().check, checks.Timeout{})
 	}
 }
 

@@ -172,7 +172,7 @@ func (l *Loop) commandStandby(now time.Duration, c *Command) CommandResult {
 		who = c.Name
 	}
 	if c.Verb == CommandOnline {
-		if !l.orders.remove(OrderStandby, c.Name) {
+		if !l.lift(OrderStandby, c.Name, list) {
 			if o := l.orders.of(OrderStandby, c.Name); o != nil {
 				return CommandResult{Code: "refused", Text: fmt.Sprintf("the whole host is in %s: backbeat online, without a name, ends that", o)}
 			}
@@ -186,9 +186,26 @@ func (l *Loop) commandStandby(now time.Duration, c *Command) CommandResult {
 			return *res
 		}
 	}
-	l.orders.set(l.order(OrderStandby, c.Name, c))
+	if c.Name == "" {
+		l.orders.set(l.order(OrderStandby, "", c))
+	} else {
+		for _, r := range list { // the name may be a group's
+			l.orders.set(l.order(OrderStandby, r.cfg.Name, c))
+		}
+	}
 	l.ordered(now)
 	return began(list, who+" goes into standby")
+}
+
+// lift takes back the orders of a kind for routers, or with an empty name all of that kind.
+func (l *Loop) lift(kind OrderKind, name string, list []*router) (some bool) {
+	if name == "" {
+		return l.orders.remove(kind, "")
+	}
+	for _, r := range list {
+		some = l.orders.remove(kind, r.cfg.Name) || some
+	}
+	return some
 }
 
 // handsOff refuses what would need the steps of a group in maintenance to move.

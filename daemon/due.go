@@ -1,7 +1,6 @@
 package daemon
 
 import (
-	"container/heap"
 	"time"
 
 	"github.com/backbeat-ha/backbeat/vrrp"
@@ -16,40 +15,103 @@ type slot struct {
 	service   *service
 }
 
-// dueHeap orders routers, checks or service groups by deadline.
-type dueHeap struct{ slots []*slot }
+// dueHeap orders routers, checks or service groups by deadline: a heap with four
+// children each, and the deadlines in the heap itself, because with 4,000 routers most of
+// what container/heap costs is the way to deadlines that are not in the cache. A
+// Backup's deadline moves away with every advert; where it is in the heap matters
+// only once it comes to the front.
+type dueHeap struct{ list []dueEntry }
+
+type dueEntry struct {
+	at   time.Duration // the slot's deadline, or an earlier one that it had
+	slot *slot
+}
+
+const dueChildren = 4
 
 func (h *dueHeap) next() time.Duration {
-	if len(h.slots) == 0 {
-		return vrrp.Never
+	for len(h.list) > 0 {
+		front := &h.list[0]
+		if front.at == front.slot.deadline {
+			return front.at
+		}
+		front.at = front.slot.deadline
+		h.down(0)
 	}
-	return h.slots[0].deadline
+	return vrrp.Never
 }
 
-func (h *dueHeap) Len() int { return len(h.slots) }
+// first is who is due next, after next has said that there is somebody.
+func (h *dueHeap) first() *slot { return h.list[0].slot }
 
-func (h *dueHeap) Less(i, j int) bool { return h.slots[i].deadline < h.slots[j].deadline }
-
-func (h *dueHeap) Swap(i, j int) {
-	h.slots[i], h.slots[j] = h.slots[j], h.slots[i]
-	h.slots[i].heapIndex, h.slots[j].heapIndex = i, j
+func (h *dueHeap) add(s *slot) {
+	h.list = append(h.list, dueEntry{s.deadline, s})
+	h.up(len(h.list) - 1)
 }
 
-func (h *dueHeap) Push(x any) {
-	s := x.(*slot)
-	s.heapIndex = len(h.slots)
-	h.slots = append(h.slots, s)
-}
-
-func (h *dueHeap) Pop() any {
-	s := h.slots[len(h.slots)-1]
-	h.slots = h.slots[:len(h.slots)-1]
+func (h *dueHeap) remove(s *slot) {
+	i, last := s.heapIndex, len(h.list)-1
+	moved := h.list[last]
+	h.list[last] = dueEntry{}
+	h.list = h.list[:last]
+	if i < last {
+		h.put(i, moved)
+		h.settle(i)
+	}
 	s.heapIndex = -1
-	return s
 }
 
-func (h *dueHeap) add(s *slot) { heap.Push(h, s) }
+// fix takes note of a deadline that has changed.
+func (h *dueHeap) fix(s *slot) {
+	if s.deadline < h.list[s.heapIndex].at {
+		h.list[s.heapIndex].at = s.deadline
+		h.up(s.heapIndex)
+	}
+}
 
-func (h *dueHeap) remove(s *slot) { heap.Remove(h, s.heapIndex) }
+func (h *dueHeap) put(i int, e dueEntry) {
+	h.list[i] = e
+	e.slot.heapIndex = i
+}
 
-func (h *dueHeap) fix(s *slot) { heap.Fix(h, s.heapIndex) }
+func (h *dueHeap) settle(i int) {
+	if i > 0 && h.list[i].at < h.list[(i-1)/dueChildren].at {
+		h.up(i)
+		return
+	}
+	h.down(i)
+}
+
+func (h *dueHeap) up(i int) {
+	e := h.list[i]
+	for i > 0 {
+		parent := (i - 1) / dueChildren
+		if h.list[parent].at <= e.at {
+			break
+		}
+		h.put(i, h.list[parent])
+		i = parent
+	}
+	h.put(i, e)
+}
+
+func (h *dueHeap) down(i int) {
+	e := h.list[i]
+	for {
+		least := dueChildren*i + 1
+		if least >= len(h.list) {
+			break
+		}
+		for c := least + 1; c < min(dueChildren*i+1+dueChildren, len(h.list)); c++ {
+			if h.list[c].at < h.list[least].at {
+				least = c
+			}
+		}
+		if h.list[least].at >= e.at {
+			break
+		}
+		h.put(i, h.list[least])
+		i = least
+	}
+	h.put(i, e)
+}

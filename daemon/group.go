@@ -60,6 +60,16 @@ func (l *Loop) regroup() {
 	}
 }
 
+// part takes out a member that is leaving.
+func (g *group) part(l *Loop, r *router) {
+	if g == nil {
+		return
+	}
+	g.members = slices.DeleteFunc(g.members, func(m *router) bool { return m == r })
+	r.group = nil
+	g.changed(l)
+}
+
 // decide carries out what the groups whose members changed come to.
 func (l *Loop) decide(now time.Duration) {
 	if now >= l.groupAt {

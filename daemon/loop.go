@@ -1,7 +1,6 @@
 package daemon
 
 import (
-	"container/heap"
 	"context"
 	"fmt"
 	"log/slog"
@@ -102,6 +101,9 @@ type Loop struct {
 	untidy bool
 
 	onPacket func(*vrrp.Packet) // l.packet, made once: a method value costs an allocation
+	// reading is when this turn began to read: asking the clock costs as much as all
+	// the rest of an advert that changes nothing.
+	reading  time.Duration
 	datagram vrrp.Datagram
 	received vrrp.Received
 	effects  []vrrp.Effect
@@ -182,6 +184,7 @@ func (l *Loop) Turn() (next time.Duration, finished bool) {
 	l.stats.turns++
 	now := l.ports.Clock.Now()
 	l.judgeLateness(now)
+	l.reading = now
 	if more := l.ports.Wire.Receive(packetBudget, l.onPacket); more {
 		l.unread++
 	} else {
@@ -288,7 +291,7 @@ func (l *Loop) packet(p *vrrp.Packet) {
 		return
 	}
 	l.received.Src, l.received.TTL, l.received.Form, l.received.At = l.datagram.Src, l.datagram.TTL, form, p.At
-	now := l.ports.Clock.Now()
+	now := max(l.reading, p.At)
 	l.step(now, r, &l.received)
 	l.sayNothingHeld(now, r)
 	if l.received.Advert.Priority == vrrp.PriorityStop {
@@ -342,11 +345,11 @@ func (l *Loop) refuse(k *link, r *router, d vrrp.Drop) {
 func (l *Loop) expire(now time.Duration) {
 	batch := 0
 	for l.due.next() <= now {
-		r := l.due.slots[0].router
+		r := l.due.first().router
 		// Adverts that have not been read could be the ones a Backup misses.
 		if l.unread > 0 && l.unread < starved && r.fsm.State() == vrrp.Backup {
 			l.setAside = append(l.setAside, r)
-			heap.Remove(&l.due, 0)
+			l.due.remove(&r.slot)
 			continue
 		}
 		l.step(now, r, vrrp.Timeout{})

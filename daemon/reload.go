@@ -112,7 +112,7 @@ func sameHolding(a, b *RouterConfig) bool {
 // remove makes a router step aside and go.
 func (l *Loop) remove(now time.Duration, r *router, c Change) {
 	r.leaving = true
-	l.regroup()
+	r.group.part(l, r)
 	l.dismiss(now, r, vrrp.Shutdown{Yield: true, Cause: vrrp.CauseRemoved, Detail: "reload: " + c.String()})
 	l.departed(now, r)
 }
@@ -160,6 +160,7 @@ func (l *Loop) tidy(now time.Duration) {
 func (l *Loop) startWaiting(now time.Duration) {
 	waiting := l.waiting
 	l.waiting = nil
+	var started []*router
 	for _, cfg := range waiting {
 		if l.clashes(cfg) {
 			l.waiting = append(l.waiting, cfg)
@@ -171,15 +172,22 @@ func (l *Loop) startWaiting(now time.Duration) {
 		l.routers = slices.Insert(l.routers, i, r)
 		l.attach(r)
 		l.due.add(&r.slot)
-		l.regroup()
-		l.follows()
-		if s := r.service; recalled && s != nil && s.heldBy == 0 && s.cfg.first() == cfg.Name {
-			s.heldBy = r.id // its terms go on
-		}
-		l.assess(now, r)
+		started = append(started, r)
 		if !recalled {
 			l.tellDied(r)
 		}
+	}
+	if len(started) == 0 {
+		return
+	}
+	// Once for all of them: a start has thousands.
+	l.regroup()
+	l.follows()
+	for _, r := range started {
+		if s := r.service; s != nil && s.heldBy == 0 && s.held > 0 && s.held == r.fsm.Term() && s.cfg.first() == r.cfg.Name {
+			s.heldBy = r.id // recalled: its terms go on
+		}
+		l.assess(now, r)
 		l.evaluate(now, r)
 	}
 }

@@ -63,8 +63,6 @@ type router struct {
 	movedBy   string
 	// toldActive is whom the group's LetGo was said to last.
 	toldActive netip.Addr
-	toldTimes  int
-	toldAt     time.Duration
 	movedHere  bool // by an operator: its priority is the best until it stops being Active
 }
 
@@ -157,7 +155,7 @@ func (r *router) encode(e encoding) {
 // became records a transition, logs it and tells the hooks.
 func (l *Loop) became(now time.Duration, r *router, fx *vrrp.Effect) {
 	l.flushHooks(now, r)
-	r.toldActive, r.toldTimes = netip.Addr{}, 0
+	r.toldActive = netip.Addr{}
 	if fx.From == vrrp.Active {
 		r.moving, r.heldBack = false, false
 		if r.movedHere {
@@ -227,7 +225,9 @@ func (l *Loop) drop(r *router) {
 	if r.hooks.Idle() {
 		delete(l.byID, r.id)
 	}
-	l.routers = slices.DeleteFunc(l.routers, func(x *router) bool { return x == r })
+	if i, found := l.place(r.cfg.Name); found && l.routers[i] == r {
+		l.routers = slices.Delete(l.routers, i, i+1)
+	}
 }
 
 // forgetWish tells the keeper that the router will not come back.

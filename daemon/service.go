@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"reflect"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/backbeat-ha/backbeat/actions"
@@ -31,6 +32,9 @@ type service struct {
 	heldBy actions.RouterID
 	// owes: a LetGo is due as soon as the ladder is down.
 	owes bool
+	// toldTimes is how often it was said to the Active of now, toldAt when last.
+	toldTimes int
+	toldAt    time.Duration
 	// unmanage is the maintenance that begins when the steps from unmanageAt on are down.
 	unmanage   Order
 	unmanageAt int
@@ -47,8 +51,12 @@ const wordPause = time.Second
 // keeps its steps where they are; one that clashes with another on its way out
 // begins when that one is down.
 func (l *Loop) reserve(now time.Duration, list []ServiceConfig) {
+	wanted := make(map[string]bool, len(list))
+	for i := range list {
+		wanted[list[i].Ladder.Name] = true
+	}
 	for _, s := range l.services {
-		if !s.leaving && !slices.ContainsFunc(list, func(c ServiceConfig) bool { return c.Ladder.Name == s.cfg.Ladder.Name }) {
+		if !s.leaving && !wanted[s.cfg.Ladder.Name] {
 			s.leaving, s.entitled = true, s.ladder.View(now).Entitled
 			s.ladder.Leave()
 			l.stepService(now, s, actions.LadderTimeout{})
@@ -115,12 +123,18 @@ func (l *Loop) follows() {
 	}
 	for _, s := range l.services {
 		s.routers = s.routers[:0]
-		for _, r := range l.routers {
-			if slices.Contains(s.cfg.Follows, r.cfg.Name) && (r.service == nil || !s.leaving) {
+		for _, name := range s.cfg.Follows {
+			// One that is leaving still has its name, and its place.
+			i, found := l.place(name)
+			if !found {
+				continue
+			}
+			if r := l.routers[i]; r.service == nil || !s.leaving {
 				r.service = s
 				s.routers = append(s.routers, r)
 			}
 		}
+		slices.SortFunc(s.routers, func(x, y *router) int { return strings.Compare(x.cfg.Name, y.cfg.Name) })
 		s.touch(l)
 	}
 }
@@ -238,8 +252,8 @@ func (l *Loop) release(now time.Duration, s *service) {
 		return
 	}
 	s.owes = false
+	s.toldTimes, s.toldAt = s.toldTimes+1, now
 	for _, r := range s.routers {
-		r.toldTimes, r.toldAt = r.toldTimes+1, now
 		l.step(now, r, vrrp.LetGo{})
 	}
 }
@@ -289,7 +303,7 @@ func (l *Loop) runServices(now time.Duration) {
 		if l.serviceDue.next() > now {
 			return
 		}
-		s := l.serviceDue.slots[0].service
+		s := l.serviceDue.first().service
 		l.tryDevices(now, s)
 		l.stepService(now, s, actions.LadderTimeout{})
 	}

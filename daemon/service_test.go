@@ -235,6 +235,23 @@ func TestBackupSaysThatItHoldsNothing(t *testing.T) {
 	}
 }
 
+// So does a host that takes no part, for its service or in standby: its word may have
+// been taken for a farewell by who was not Active yet, and that one waits for it.
+func TestHostThatTakesNoPartSaysThatItHoldsNothing(t *testing.T) {
+	h := servingSite(t, func(c *daemon.ServiceConfig) { c.Ladder.Steps[1].Restarts = 0 })
+	h.up["systemd.apache"] = false
+	h.pass(3 * s)
+	h.want(h.g.state("web"), "initialize")
+	sent := len(h.g.sent)
+	for range 3 {
+		h.hear(150)
+		h.pass(s)
+	}
+	if got := h.g.sent[sent:]; len(got) != 3 || slices.ContainsFunc(got, func(a advert) bool { return a.priority != 0 }) {
+		t.Errorf("sent %v, want priority 0 three times", got)
+	}
+}
+
 // It does not wait for ever.
 func TestServiceStopsWaitingForThePeer(t *testing.T) {
 	h := services(t, group1(), web(priority(150)))
@@ -329,6 +346,9 @@ func TestServiceUnfit(t *testing.T) {
 	h.fail = map[string]string{}
 	h.pass(30 * s)
 	h.want(h.g.state("web"), "backup")
+	if !strings.Contains(h.g.history(), "initialize->backup service-group-fit") {
+		t.Error(h.g.history())
+	}
 	h.pass(4 * s)
 	h.want(h.g.state("web"), "active")
 	h.want(h.group().State, "up")
@@ -614,6 +634,20 @@ func TestServiceChangesItsMind(t *testing.T) {
 		t.Error("said goodbye")
 	}
 	h.want(fmt.Sprint(strings.Count(h.g.history(), "\n")), "2")
+}
+
+// A service group's name stands for its routers.
+func TestStandbyOfAGroup(t *testing.T) {
+	h := servingSite(t)
+	h.command(daemon.Command{Verb: daemon.CommandStandby, Name: "site"})
+	h.pass(3 * s)
+	h.want(h.g.state("web"), "initialize")
+	h.command(daemon.Command{Verb: daemon.CommandOnline, Name: "site"})
+	h.pass(5 * s)
+	h.want(h.g.state("web"), "active")
+	if !strings.Contains(h.g.history(), "initialize->backup online") {
+		t.Error(h.g.history())
+	}
 }
 
 // Without a name, online and maintenance off end what was ordered by name as well.

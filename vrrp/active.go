@@ -64,11 +64,15 @@ func (c Cause) onItsOwn() bool {
 func (r *Router) fresh(now time.Duration) bool { return now-r.since < r.spec.Interval }
 
 // repeat announces the addresses once more, at a bounded rate: somebody may
-// have told the neighbours otherwise.
+// have told the neighbours otherwise. What the bound holds back comes when it is
+// over, or the last word would be theirs: two Actives that hear each other again
+// announce against each other, before one of them leaves.
 func (r *Router) repeat(now time.Duration, fx []Effect) []Effect {
 	if now-r.repeated < repeatGap {
+		r.arm(timerRepeat, r.repeated+repeatGap)
 		return fx
 	}
+	r.disarm(timerRepeat)
 	r.repeated = now
 	return append(fx, Effect{Kind: Announce, Term: r.term, Repeat: true})
 }
@@ -91,6 +95,7 @@ func (r *Router) onMoved(now time.Duration, fx []Effect) []Effect {
 		return fx
 	}
 	fx = r.answer(now, &r.answered, min(answerGap, r.spec.Interval/2), fx)
+	r.disarm(timerRepeat)
 	r.repeated = now
 	return append(fx, Effect{Kind: Announce, Term: r.term, Repeat: true})
 }
@@ -154,7 +159,7 @@ func (r *Router) activeTimeout(now time.Duration, fx []Effect) []Effect {
 		return r.leave(now, why, fx)
 	}
 	if r.due(timerListen, now) {
-		r.disarm(timerListen)
+		r.disarm(timerListen, timerRepeat)
 		r.arm(timerAdver, onGrid(now+r.spec.Interval))
 		fx = r.send(now, r.priority, fx)
 		return append(fx, Effect{Kind: Tell, Notice: Notice{Kind: NoticeResumed}},
@@ -169,6 +174,12 @@ func (r *Router) activeTimeout(now time.Duration, fx []Effect) []Effect {
 		}
 		r.arm(timerAdver, next)
 		fx = r.send(now, r.priority, fx)
+	}
+	if r.due(timerRepeat, now) {
+		r.disarm(timerRepeat)
+		if r.timers[timerListen] == Never {
+			fx = r.repeat(now, fx)
+		}
 	}
 	return fx
 }
@@ -209,7 +220,7 @@ func (r *Router) yield(now time.Duration, why Reason, fx []Effect) []Effect {
 	}
 	fx = r.send(now, PriorityStop, fx)
 	r.yielding = true
-	r.disarm(timerAdver, timerListen)
+	r.disarm(timerAdver, timerListen, timerRepeat)
 	r.arm(timerYield, now+r.yieldWait())
 	return append(fx, Effect{Kind: Tell, Notice: Notice{Kind: NoticeYielding, Interval: r.yieldWait()}})
 }
@@ -223,7 +234,7 @@ func (r *Router) ask(now time.Duration, why Reason, fx []Effect) []Effect {
 	r.leaving = why
 	if !r.yielding {
 		r.yielding, r.asking, r.asked = true, true, now
-		r.disarm(timerAdver, timerListen)
+		r.disarm(timerAdver, timerListen, timerRepeat)
 		fx = r.send(now, PriorityStop, fx)
 		fx = append(fx, Effect{Kind: Tell, Notice: Notice{Kind: NoticeAsking, Interval: r.skewTime()}})
 	}

@@ -2,6 +2,7 @@ package vrrp_test
 
 import (
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -213,6 +214,59 @@ func TestA14_EqualPrioritiesPromotedTogether(t *testing.T) {
 	high.state(vrrp.Active)
 }
 
+// Two Actives that hear each other again announce against each other, and who stays may
+// not have had the last word: what the bound on its announcements holds back comes when
+// the bound is over, once. Or the neighbours believe the one who has left.
+func TestTheLastWordIsOurs(t *testing.T) {
+	claimed := vrrp.Challenged{Address: vip4, MAC: [6]byte{2, 0, 0, 0, 0, 9}}
+	later := func(list []stamped) (fx []vrrp.Effect) {
+		for _, e := range list {
+			fx = append(fx, e.Effect)
+		}
+		return fx
+	}
+	announced := func(fx []vrrp.Effect) (n int) {
+		for _, e := range fx {
+			if e.Kind == vrrp.Announce {
+				n++
+			}
+		}
+		return n
+	}
+	g := promoted(t, spec4())
+	if n := announced(g.recv(peer4, 50, s)); n != 1 {
+		t.Fatalf("a losing Active: %d announcements", n)
+	}
+	begin := g.now
+	g.now += ms
+	if n := announced(g.step(claimed)); n != 0 {
+		t.Errorf("claimed at once: %d more announcements", n)
+	}
+	g.now += ms
+	if n := announced(g.recv(peer4, 50, s)); n != 0 {
+		t.Errorf("the farewell: %d more announcements", n)
+	}
+	if n := announced(later(g.advance(begin+s-1, true))); n != 0 {
+		t.Errorf("%d announcements within a second", n)
+	}
+	if n := announced(later(g.advance(begin+s, true))); n != 1 {
+		t.Errorf("%d announcements when the second was over, want 1", n)
+	}
+	if n := announced(later(g.advance(begin+10*s, true))); n != 0 {
+		t.Errorf("%d announcements later", n)
+	}
+
+	// Whoever is no longer Active says nothing.
+	g.step(claimed)
+	g.now += ms
+	g.step(claimed)
+	g.recv(peer4, 200, s)
+	g.state(vrrp.Backup)
+	if n := announced(later(g.advance(g.now+2*s, false))); n != 0 {
+		t.Errorf("a Backup announced %d times", n)
+	}
+}
+
 // A flood of losing adverts is answered at once, but not one for one: forged
 // ones must not be amplified. reference/vrrp.md 4.3
 func TestA15_AnswersAreLimited(t *testing.T) {
@@ -387,7 +441,10 @@ func TestA23_AnnouncesAgainAfterALowerOne(t *testing.T) {
 	g.want(g.recv(peer4, 50, s), "tell lower-priority-active; send 100; announce again")
 	g.wait(500 * ms)
 	g.want(g.recv(peer4, 50, s), "tell lower-priority-active; send 100")
-	g.wait(500 * ms)
+	if list := g.wait(500 * ms); !slices.ContainsFunc(list, func(e stamped) bool { return e.Kind == vrrp.Announce }) {
+		t.Error("what was held back did not come") // see TestTheLastWordIsOurs
+	}
+	g.wait(s)
 	g.want(g.recv(peer4, 50, s), "tell lower-priority-active; send 100; announce again")
 }
 

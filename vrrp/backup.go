@@ -37,6 +37,9 @@ func (r *Router) onLink(now time.Duration, e LinkState, fx []Effect) []Effect {
 		r.fault, r.detail = e.Fault, e.Detail
 		return r.leave(now, Reason{Cause: e.Fault.cause(), Detail: e.Detail}, fx)
 	}
+	if e.Fault == FaultPending && r.fault.Peaceful() {
+		r.over = r.fault // it is over, but what follows is not known yet
+	}
 	r.fault, r.detail = e.Fault, e.Detail
 	return fx
 }
@@ -139,7 +142,7 @@ func (r *Router) enterBackup(now, from time.Duration, why Reason, fx []Effect) [
 	wasActive := r.state == Active
 	fx = r.become(now, Backup, why, fx)
 	r.yielding, r.asking, r.ready = false, false, false
-	r.disarm(timerAdver, timerListen, timerHold, timerYield, timerLinger)
+	r.disarm(timerAdver, timerListen, timerHold, timerYield, timerLinger, timerRepeat)
 	r.arm(timerActiveDown, from+r.downInterval())
 	if wasActive {
 		fx = append(fx, Effect{Kind: Release, Term: r.term})

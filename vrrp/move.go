@@ -11,7 +11,7 @@ func (r *Router) onStepAside(now time.Duration, e StepAside, fx []Effect) []Effe
 	r.leaving = Reason{Cause: CauseMoved, Detail: e.Detail}
 	if !r.yielding {
 		r.yielding, r.asking, r.asked = true, true, now
-		r.disarm(timerAdver, timerListen)
+		r.disarm(timerAdver, timerListen, timerRepeat)
 		fx = r.send(now, PriorityStop, fx)
 		fx = append(fx, Effect{Kind: Tell, Notice: Notice{Kind: NoticeYielding, Interval: r.yieldWait()}})
 	}

@@ -16,6 +16,7 @@ const (
 	timerListen                  // Active after a stall: silence before speaking again
 	timerYield                   // Active leaving: longest wait for a successor
 	timerLinger                  // Active leaving: successor heard, addresses stay a moment
+	timerRepeat                  // Active: an announcement that was held back
 	timerSettle                  // Initialize: the link has come up, not long enough ago
 	timerLink                    // Backup or Active: the link has been lost, not long enough ago
 	numTimers

@@ -48,6 +48,10 @@ type applier struct {
 	// mortal is how many addresses have a lifetime.
 	mortal      int
 	nextRenewal time.Time
+	renewals    []renewal // under way
+	// stretch is the lifetime that a slow kernel asks for, as of stretchedAt.
+	stretch     time.Duration
+	stretchedAt time.Time
 	// nextLook is when the tables are compared next.
 	nextLook time.Time
 }
@@ -118,6 +122,7 @@ func (a *applier) work() {
 // than one that is still there. But the removals do not wait for a router with
 // thousands of addresses; the two take turns.
 func (a *applier) step() bool {
+	renewed := a.renewSome()
 	if a.openNow() && a.openSome() {
 		return true
 	}
@@ -138,7 +143,7 @@ func (a *applier) step() bool {
 		a.addSome(o)
 		more = true
 	}
-	return more || a.removeMacvlans()
+	return more || a.removeMacvlans() || renewed
 }
 
 // pop takes the first order of a queue that has not been replaced.

@@ -37,8 +37,8 @@ func explain(err error, it *item) string {
 		return "its next hop is on no interface's network (give the route's interface, or on_link = true)"
 	case it.at.kind == aRoute && errors.Is(err, unix.ENETDOWN):
 		return "its interface is down"
-	case it.at.kind == aRoute && errors.Is(err, unix.EINVAL) && it.what.route.Source.IsValid():
-		return err.Error() + " (is its source " + it.what.route.Source.String() + " an address of this host while Active?)"
+	case it.at.kind == aRoute && errors.Is(err, unix.EINVAL) && it.what.route.get().Source.IsValid():
+		return err.Error() + " (is its source " + it.what.route.get().Source.String() + " an address of this host while Active?)"
 	default:
 		return err.Error()
 	}

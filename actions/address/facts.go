@@ -66,7 +66,7 @@ type fact struct {
 	// parent or of the tables.
 	prefix netip.Prefix
 	name   string
-	route  actions.Route
+	route  ref[actions.Route]
 	// before are the parent's sysctls, "NAME=VALUE", sorted, joined by commas.
 	before string
 }
@@ -89,9 +89,9 @@ func (e entry) word() string {
 func (e entry) text(at place) string {
 	switch at.kind {
 	case aRoute:
-		return wordRoute + " " + compact(e.route)
+		return wordRoute + " " + compact(e.route.get())
 	case aRule:
-		return wordRule + " " + compact(at.rule)
+		return wordRule + " " + compact(at.rule.get())
 	case aMacvlan:
 		return fmt.Sprintf("%s %d %s %s", wordMacvlan, at.link, net.HardwareAddr(at.mac[:]), e.name)
 	case aParent:
@@ -152,7 +152,7 @@ func parseFact(f []string) (at place, what fact, ok bool) {
 	case word == wordRoute && len(f) == 2:
 		var r actions.Route
 		ok = json.Unmarshal([]byte(f[1]), &r) == nil && r.Dst.IsValid()
-		return placeOfRoute(&r), fact{route: r}, ok
+		return placeOfRoute(&r), fact{route: refTo(r)}, ok
 	case word == wordRule && len(f) == 2:
 		var r actions.Rule
 		ok = json.Unmarshal([]byte(f[1]), &r) == nil && r.Priority > 0

@@ -46,14 +46,17 @@ func (a *applier) addSome(o *order) {
 			a.takeAway(o, h)
 			a.ledger.tryItem(it)
 		}
+		a.relive(o.Router, it)
 		h.item = *it
 		delete(a.waiting, it.at)
 		a.keeper.setHeld(it, true)
 		batch, held = append(batch, *it), append(held, h)
 	}
+	began := a.now()
 	for i, err := range a.kernel.add(batch) {
 		a.added(o, held[i], err)
 	}
+	a.learn(len(batch), a.now().Sub(began))
 	if o.next < len(o.items) {
 		a.long = append(a.long, o)
 		return
@@ -68,8 +71,10 @@ func sameThing(h *holding, it *item) bool {
 	was.own, wanted.own = false, false
 	was.linkName, wanted.linkName = "", ""
 	was.address.Interface, wanted.address.Interface = "", ""
-	was.route.Interface, wanted.route.Interface = "", ""
-	return was == wanted
+	a, b := was.route.get(), wanted.route.get()
+	a.Interface, b.Interface = "", ""
+	was.route, wanted.route = ref[actions.Route]{}, ref[actions.Route]{}
+	return was == wanted && a == b
 }
 
 // takeAway removes the old form of what is added anew.
@@ -146,7 +151,8 @@ func (a *applier) contend(h *holding) error {
 	}
 	if a.ledger.ours(h.at) {
 		old := h.item
-		old.what.route = actions.Route{Dst: h.what.route.Dst, Table: h.what.route.Table, Metric: h.what.route.Metric, Kind: h.what.route.Kind}
+		r := h.what.route.get()
+		old.what.route = refTo(actions.Route{Dst: r.Dst, Table: r.Table, Metric: r.Metric, Kind: r.Kind})
 		if err := a.removeOne(&old); err == nil || absent(err) {
 			if err := a.addOne(&h.item); !errors.Is(err, unix.EEXIST) {
 				return err

@@ -55,7 +55,7 @@ type Keeper struct {
 	// held are the places the applier answers for, for the monitor: the removal
 	// of anything else is no business of ours. heldOn counts them by link, and
 	// heldRouting the routes and rules by family (0 IPv4, 1 IPv6).
-	held        map[place]bool
+	held        map[place]noticed
 	heldOn      map[int]int
 	heldRouting [2]int
 	// beats are when the routers were alive.
@@ -121,7 +121,7 @@ func New(o Options) *Keeper {
 		wake:        make(chan struct{}, 1),
 		names:       make(map[string]bool),
 		look:        make(chan struct{}, 1),
-		held:        make(map[place]bool),
+		held:        make(map[place]noticed),
 		heldOn:      make(map[int]int),
 		macvlans:    make(map[int]bool),
 		beats:       make(map[actions.RouterID]time.Time),
@@ -168,7 +168,7 @@ func (k *Keeper) Run(ctx context.Context) error {
 		return err
 	}
 	defer maker.Close()
-	m, err := newMonitor(k)
+	m, err := newMonitor(k, kern.port())
 	if err != nil {
 		return err
 	}
@@ -211,12 +211,12 @@ func (k *Keeper) idle() bool {
 func (k *Keeper) setHeld(it *item, held bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.held[it.at] == held {
+	if _, was := k.held[it.at]; was == held {
 		return
 	}
 	n := 1
 	if held {
-		k.held[it.at] = true
+		k.held[it.at] = false
 	} else {
 		delete(k.held, it.at)
 		n = -1
@@ -238,7 +238,23 @@ func (k *Keeper) setHeld(it *item, held bool) {
 func (k *Keeper) isHeld(p place) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.held[p]
+	_, is := k.held[p]
+	return is
+}
+
+// noticed tells that a held place has been seen to be there.
+type noticed bool
+
+// notice records that a notice of a place has come, and reports whether it told
+// nothing new: it is held, and was there.
+func (k *Keeper) notice(p place, there bool) (again bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	was, held := k.held[p]
+	if held {
+		k.held[p] = noticed(there)
+	}
+	return held && bool(was) == there
 }
 
 // routing tells of which families routes or rules are held.

@@ -29,7 +29,9 @@ const (
 // monitor reads notices and reports links and lost addresses. It is used from
 // one goroutine; a second one only reads the socket.
 type monitor struct {
-	keeper  *Keeper
+	keeper *Keeper
+	// ours is the netlink port of the applier, whose changes come back as notices.
+	ours    uint32
 	events  *netlink.Conn
 	ask     *netlink.Conn
 	watched map[string]*watchedLink
@@ -44,7 +46,7 @@ type monitor struct {
 	nextRoutes time.Time
 }
 
-func newMonitor(k *Keeper) (*monitor, error) {
+func newMonitor(k *Keeper, ours uint32) (*monitor, error) {
 	events, err := dialEvents(k.readBuffer)
 	if err != nil {
 		return nil, err
@@ -54,7 +56,7 @@ func newMonitor(k *Keeper) (*monitor, error) {
 		events.Close()
 		return nil, err
 	}
-	return &monitor{keeper: k, events: events, ask: questions, watched: make(map[string]*watchedLink)}, nil
+	return &monitor{keeper: k, ours: ours, events: events, ask: questions, watched: make(map[string]*watchedLink)}, nil
 }
 
 // run reports until ctx ends.
@@ -140,8 +142,12 @@ func (m *monitor) addressNotice(msg netlink.Message, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	if msg.Header.Type == unix.RTM_DELADDR {
-		if at := a.place(); m.keeper.isHeld(at) {
+	at, there := a.place(), msg.Header.Type == unix.RTM_NEWADDR
+	if m.keeper.notice(at, there) && there && msg.Header.PID == m.ours {
+		return nil // we have renewed its lifetime, which happens a thousand times a second
+	}
+	if !there {
+		if m.keeper.isHeld(at) {
 			m.keeper.lost(loss{at, m.witness.culprit(msg.Header.PID, a.prefix.Addr().Is6(), now), now})
 		}
 		m.suspectRoutes(now)

@@ -100,6 +100,7 @@ func (a *applier) plan(o *order) {
 		seen[it.at] = true
 		return twice || o.places[it.at]
 	})
+	o.places = nil // asked for no more, and there can be thousands of them
 }
 
 func (o *order) add(it item) {
@@ -158,7 +159,7 @@ func (a *applier) planRoute(o *order, r actions.Route) {
 		}
 		r.Link, name = index, o.virtual.found.Name
 	}
-	it := item{at: placeOfRoute(&r), what: thing{route: r, linkName: name}}
+	it := item{at: placeOfRoute(&r), what: thing{route: refTo(r), linkName: name}}
 	if r.Forwards() && r.Link == 0 && (name != "" || !r.Via.IsValid()) {
 		o.errs.add("adding", it.name(), missing(name))
 		return

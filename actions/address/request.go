@@ -117,7 +117,8 @@ func (r *rtnl) promote(link int) {
 // routeRequest is about one route. Our protocol is in it also when removing, so
 // that nobody else's is hit.
 func routeRequest(kind, flags int, it *item) *nl.NetlinkRequest {
-	r, at := &it.what.route, it.at
+	route, at := it.what.route.get(), it.at
+	r := &route
 	req := nl.NewNetlinkRequest(kind, flags|unix.NLM_F_ACK)
 	six := at.is6()
 	msg := &nl.RtMsg{RtMsg: unix.RtMsg{Family: familyOf(six), Dst_len: uint8(at.prefix.Bits()), Table: unix.RT_TABLE_UNSPEC,
@@ -217,7 +218,7 @@ func (r *rtnl) rival(it item) (text string, same bool) {
 		if err != nil || m.place() != it.at {
 			continue
 		}
-		if m.leads(&it.what.route) {
+		if r := it.what.route.get(); m.leads(&r) {
 			return m.String(), true
 		}
 		text = "the route " + m.String()

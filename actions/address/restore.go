@@ -181,6 +181,7 @@ func (a *applier) putBack(h *holding, l loss) {
 		_ = a.ledger.flush() // said with the next Applied; it must not keep the address away
 	}
 	was := h.troubled
+	a.relive(h.router, &h.item)
 	err := a.addOne(&h.item)
 	if errors.Is(err, unix.EEXIST) {
 		if err = a.usurped(h); err == nil {

@@ -186,7 +186,7 @@ func (b *broom) of(k kind) []place {
 	slices.SortFunc(list, func(x, y place) int {
 		return cmp.Or(cmp.Compare(x.link, y.link), x.prefix.Addr().Compare(y.prefix.Addr()), cmp.Compare(x.prefix.Bits(), y.prefix.Bits()),
 			strings.Compare(string(x.mac[:]), string(y.mac[:])), cmp.Compare(x.table, y.table), cmp.Compare(x.metric, y.metric),
-			strings.Compare(x.rule.String(), y.rule.String()))
+			strings.Compare(x.rule.get().String(), y.rule.get().String()))
 	})
 	return list
 }
@@ -268,10 +268,10 @@ func (b *broom) routing() {
 	for _, at := range b.of(aRoute) {
 		// Found by its place alone: the address it prefers as a source may have
 		// taken it along, and put back by somebody it may lead another way.
-		r := b.ledger.entries[at].route
+		r := b.ledger.entries[at].route.get()
 		r.Via, r.Source = netip.Addr{}, netip.Addr{}
 		r.Link, r.MTU, r.OnLink = 0, 0, false
-		list = append(list, item{at: at, what: thing{route: r}})
+		list = append(list, item{at: at, what: thing{route: refTo(r)}})
 	}
 	b.removeAll(list)
 }
@@ -283,7 +283,8 @@ func (b *broom) removeAll(list []item) {
 		if it.at.kind != anAddress {
 			left.What = it.name()
 			if it.at.kind == aRoute {
-				left.What = "route " + b.ledger.entries[it.at].route.String()
+				r := b.ledger.entries[it.at].route.get()
+				left.What = "route " + r.String()
 			}
 		}
 		switch {

@@ -33,7 +33,7 @@ func TestLedgerKeepsEveryKind(t *testing.T) {
 	r := route("10.9.0.0/16", "192.0.2.254", 7)
 	r.Metric, r.Table, r.Source = 5, 77, netip.MustParseAddr("192.0.2.1")
 	rule := actions.Rule{From: netip.MustParsePrefix("192.0.2.1/32"), In: "e0", Mark: 1, Priority: 100}
-	l.tryItem(&item{at: placeOfRoute(&r), what: thing{route: r}})
+	l.tryItem(&item{at: placeOfRoute(&r), what: thing{route: refTo(r)}})
 	l.tryItem(&item{at: placeOfRule(rule)})
 	l.try(place{kind: aMacvlan, link: 3, mac: [6]byte{0, 0, 0x5e, 0, 1, 61}}, entry{fact: fact{name: "vr4.61.3"}})
 	l.try(place{kind: aParent, link: 3}, entry{fact: fact{name: "e0", before: "arp_announce=0,arp_ignore=0"}})

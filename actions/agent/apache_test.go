@@ -123,7 +123,7 @@ func TestApacheFrozen(t *testing.T) {
 		_ = unix.Kill(pid, unix.SIGSTOP)
 	}
 	job.Monitor, job.Interval, job.Timeout = true, time.Second, 2*time.Second
-	b.check(b.do(job), true, actions.Neither, "timed out after 2s")
+	b.check(b.do(job), true, actions.Neither, "timed out after 2")
 	stop := b.job(actions.Stop, a)
 	stop.Timeout = 2 * time.Second
 	if d := b.do(stop); d.OK {

@@ -63,6 +63,8 @@ func (f *fsAgent) mount(ctx context.Context, device string) actions.Done {
 		f.h.program(soon, umountProgram, "--", f.a.Target)
 		done = f.look(soon)
 		done.OK, done.Detail = false, fmt.Sprintf("%s could only be mounted read-only: it is write-protected (DRBD: is it Primary?)", device)
+	case r.Exit == 0:
+		done.OK, done.Detail = false, "mount succeeded, but "+done.Detail
 	default:
 		done.OK, done.Hopeless = false, !r.Started && ctx.Err() == nil
 		done.Detail = f.explain(device, r)

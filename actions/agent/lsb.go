@@ -106,8 +106,13 @@ func (h *Hands) lsbStart(ctx context.Context, job *actions.Job, a actions.LSB, t
 	}
 	soon, stop := context.WithTimeout(ctx, settle)
 	defer stop()
+	said := ""
 	for {
 		d := h.lsbStatus(ctx, job, a)
+		if ctx.Err() != nil && said != "" {
+			d.Detail = said // what was found, not that the time was up for finding it
+		}
+		said = d.Detail
 		switch {
 		case d.State == actions.Up:
 			return d

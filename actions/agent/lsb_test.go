@@ -98,7 +98,7 @@ func TestLSBThatFails(t *testing.T) {
 	// It says that it has started, and has not.
 	b.write("exit.start", "0")
 	job := b.job(actions.Start, a)
-	job.Timeout = 2 * time.Second
+	job.Timeout = 4 * time.Second
 	b.check(b.do(job), false, actions.Neither, "start says that it is done, but not running")
 	os.Remove(filepath.Join(b.dir, "exit.start"))
 	// The pid file comes late.

@@ -10,9 +10,14 @@ import (
 	"github.com/backbeat-ha/backbeat/actions/run"
 )
 
-// factTime bounds finding out what became of a step whose job has run out of
-// time. With the 4 s in which a command is ended it is within grace.
-const factTime = 1500 * time.Millisecond
+const (
+	// factTime bounds finding out what became of a step whose job has run out of
+	// time. With the 4 s in which a command is ended it is within grace.
+	factTime = 1500 * time.Millisecond
+	// factPatience bounds it while the job has time left: a loaded host takes seconds
+	// for a fork.
+	factPatience = 15 * time.Second
+)
 
 // ownUser is the account that administrative commands run as: root, where the
 // daemon is root; else its own, which will then say what it lacks. Left empty it
@@ -75,10 +80,14 @@ func pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// aftermath is the context for finding out a fact when the job's own is over,
-// or is about to be.
+// aftermath is the context for finding out a fact when the job's own may be over,
+// or about to be.
 func aftermath(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.WithoutCancel(ctx), factTime)
+	limit := factTime
+	if ctx.Err() == nil {
+		limit = min(left(ctx, factTime, factPatience), factPatience)
+	}
+	return context.WithTimeout(context.WithoutCancel(ctx), limit)
 }
 
 // left is the time until the end of ctx, at least min; of one without an end, other.

@@ -27,18 +27,24 @@ func (h *Hands) systemd(ctx context.Context, job *actions.Job, a actions.Systemd
 	case actions.Prepare, actions.Qualify:
 		return h.qualifyUnit(ctx, job, a.Unit)
 	default:
-		return h.lookAtUnit(ctx, a.Unit, tell)
+		return h.lookAtUnit(ctx, a.Unit, job.Monitor, tell)
 	}
 }
 
 // lookAtUnit waits for half of its time if the unit is on its way to
-// something: somebody may be restarting it by hand.
-func (h *Hands) lookAtUnit(ctx context.Context, name string, tell say) actions.Done {
-	until := time.Now().Add(left(ctx, time.Second, someTimeout) / 2)
+// something: somebody may be restarting it by hand. One that is on its way down while
+// it need not be up is most likely what a stop of ours has left: that is waited for
+// shortly, because killing it waits for the answer.
+func (h *Hands) lookAtUnit(ctx context.Context, name string, monitor bool, tell say) actions.Done {
+	began := time.Now()
+	until := began.Add(left(ctx, time.Second, someTimeout) / 2)
 	for {
 		u, err := h.units.unit(ctx, name)
 		if err != nil {
 			return actions.Done{Detail: err.Error()}
+		}
+		if short := began.Add(glance); !monitor && u.active == "deactivating" && short.Before(until) {
+			until = short
 		}
 		if !u.moves() || time.Now().After(until) || !pause(ctx, glance/4) {
 			return h.judgeUnit(&u)

@@ -187,6 +187,25 @@ func TestSystemdStates(t *testing.T) {
 	}
 }
 
+// After a stop that has run out of time the unit is still on its way down, and the ladder
+// asks what it has come to: that must not take as long as a restart by hand may, since the
+// next try waits for it.
+func TestSystemdLookAfterAStop(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	f := newFakeSystemd(t, b)
+	u := loaded()
+	u.active, u.sub = "deactivating", "stop-sigterm"
+	f.unit(apacheUnit, u)
+	job := b.job(actions.Look, web)
+	job.Timeout = 20 * time.Second
+	d := b.do(job)
+	b.check(d, true, actions.Neither, "deactivating (stop-sigterm)")
+	if d.Took > 5*time.Second {
+		t.Errorf("it took %v", d.Took)
+	}
+}
+
 // Processes left in the unit's control group are a fact, whatever the state says.
 // The control group is a stand-in: a file.
 func TestSystemdLeftovers(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"strconv"
@@ -66,9 +67,36 @@ func restarting(ctx context.Context) bool {
 	return false
 }
 
+// replaceable says why the next process could not go on where this one ends. What it
+// would need is tried first, since there is no way back from standing still.
+func (s *service) replaceable(to successor) error {
+	if err := journal.CanHandOff(s.opt.runtimeDir); err != nil {
+		return err
+	}
+	if to == bySystemd {
+		return nil // it starts whatever is there
+	}
+	path, err := ownProgram()
+	if err == nil {
+		_, err = exec.LookPath(path)
+	}
+	if err != nil {
+		return fmt.Errorf("the program to be started: %w", err)
+	}
+	cfg, d, err := s.tool.load(s.opt.config, "")
+	if err == nil && cfg == nil {
+		err = fmt.Errorf("%s has %s: backbeat check shows them", s.opt.config, plural(d.Errors(), "error"))
+	}
+	return err
+}
+
 // handOver lets the loop stand still and leaves its state to who comes next. It
 // reports whether that is so; if not, nothing has happened.
 func (s *service) handOver(ctx context.Context, to successor) bool {
+	if err := s.replaceable(to); err != nil {
+		s.log(slog.LevelError, "cannot be replaced: "+err.Error())
+		return false
+	}
 	s.handed.Store(true) // the loop may end at any moment now
 	reply, cancel := make(chan daemon.Handoff, 1), make(chan struct{})
 	s.next.Store(uint32(to))
@@ -111,6 +139,16 @@ func (s *service) inherit(now time.Duration) *daemon.Handoff {
 	return h
 }
 
+// ownProgram is the path of the installed program.
+func ownProgram() (string, error) {
+	path, err := os.Executable()
+	if err != nil {
+		return "", fmt.Errorf("which program this is: %w", err)
+	}
+	// What a package has replaced under us is shown so by /proc.
+	return strings.TrimSuffix(path, " (deleted)"), nil
+}
+
 // stopEnv tells the program that replaces this process of a stop that came too late for us.
 const stopEnv = "BACKBEAT_STOP"
 
@@ -118,12 +156,10 @@ const stopEnv = "BACKBEAT_STOP"
 // returns only if that cannot be done. What came while we made room is not lost: a
 // stop is passed on; a HUP has its way anyway, since the configuration is read anew.
 func replace(got <-chan os.Signal) error {
-	path, err := os.Executable()
+	path, err := ownProgram()
 	if err != nil {
-		return fmt.Errorf("which program this is: %w", err)
+		return err
 	}
-	// What a package has replaced under us is shown so by /proc.
-	path = strings.TrimSuffix(path, " (deleted)")
 	// Until the successor listens, these two would end it.
 	signal.Ignore(syscall.SIGHUP, syscall.SIGUSR2)
 	env := os.Environ()

@@ -23,6 +23,22 @@ const (
 	handoffAge = time.Minute
 )
 
+// handoffRoom is what CanHandOff asks for: some tens of virtual routers.
+const handoffRoom = 64 << 10
+
+// CanHandOff tries whether WriteHandoff could, which nobody can go back behind.
+func CanHandOff(dir string) error {
+	path := filepath.Join(dir, handoffName+".new")
+	err := os.WriteFile(path, make([]byte, handoffRoom), 0o600)
+	if rm := os.Remove(path); err == nil {
+		err = rm
+	}
+	if err != nil {
+		return fmt.Errorf("no state can be left to the next process: %w", err)
+	}
+	return nil
+}
+
 // WriteHandoff leaves a Handoff to the process that follows. Boot and PID are filled in.
 func WriteHandoff(dir string, h daemon.Handoff, version string) error {
 	boot, err := bootID()

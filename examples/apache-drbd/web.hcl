@@ -30,7 +30,7 @@ service_group "site" {
   # A mistake in Apache's configuration is found before anything else is touched: the
   # agent below would only try until its start_timeout is over.
   step "exec" "configtest" {
-    start = ["/usr/sbin/apache2ctl", "configtest"]
+    start = ["/bin/sh", "-c", ". /etc/apache2/envvars; exec /usr/sbin/apache2 -t"]
     stop  = ["/usr/bin/true"]
   }
 

@@ -3,22 +3,20 @@ package main
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/backbeat-ha/backbeat/test/lab"
 )
 
-// counts are how many addresses one router is given.
-var counts = []int{1, 100, 1000, 5000}
-
 // addresses measures how long one router's addresses take to be added and
 // announced, and how late adverts are meanwhile: those of the router itself and
 // those of another one beside it, which advertises every 20 ms.
-func addresses(end time.Time) error {
+func addresses(counts []int, realTime bool, end time.Time) error {
 	for _, family := range []string{"ipv4", "ipv6"} {
 		for _, n := range counts {
-			if err := addMany(family, n, end); err != nil {
+			if err := addMany(family, n, realTime, end); err != nil {
 				return fmt.Errorf("%d %s addresses: %w", n, family, err)
 			}
 		}
@@ -28,7 +26,7 @@ func addresses(end time.Time) error {
 
 const pulseInterval = 20 * time.Millisecond
 
-func addMany(family string, n int, end time.Time) error {
+func addMany(family string, n int, realTime bool, end time.Time) error {
 	ctx, cancel := context.WithDeadline(context.Background(), end)
 	defer cancel()
 	l, err := lab.New(lab.Plan{Hosts: []string{"r1"}, Links: 2})
@@ -55,7 +53,8 @@ func addMany(family string, n int, end time.Time) error {
 	if err != nil {
 		return err
 	}
-	if err := d.Start(ctx); err != nil {
+	err = asRealTime(filepath.Dir(d.ConfigFile()), realTime, func() error { return d.Start(ctx) })
+	if err != nil {
 		return err
 	}
 	var added, announced float64
@@ -85,8 +84,8 @@ func addMany(family string, n int, end time.Time) error {
 	}
 	began := lab.Now() - time.Since(from)
 	until := began + time.Duration(announced*float64(time.Second))
-	fmt.Printf("addresses family=%s n=%d added_ms=%.1f announced_ms=%.1f worst_advert_lateness_ms=%s machine_stall_ms=%s\n",
-		family, n, 1000*added, 1000*announced, millis(worstLate(sniffer, began, until)), millis(l.Stall(began)))
+	fmt.Printf("addresses family=%s n=%d real_time=%t added_ms=%.1f announced_ms=%.1f worst_advert_lateness_ms=%s machine_stall_ms=%s load=%s\n",
+		family, n, realTime, 1000*added, 1000*announced, millis(worstLate(sniffer, began, until)), millis(l.Stall(began)), loadAverage())
 	return nil
 }
 

@@ -181,7 +181,7 @@ func newMember(l *lab.Lab, host, kind string, priority int) (*member, error) {
 	if err != nil {
 		return nil, err
 	}
-	m.subject = backbeat{d}
+	m.subject = backbeat{Backbeat: d}
 	m.ill = func() error { return os.WriteFile(m.flag, nil, 0o600) }
 	m.well = func() error { return os.Remove(m.flag) }
 	m.reload = func(config string) error {

@@ -10,13 +10,14 @@ import (
 	"github.com/backbeat-ha/backbeat/test/lab"
 )
 
-// begin starts a daemon again. Where it cannot (no directory, no room), the end of
+// start starts a daemon again. Where it cannot (no directory, no room), the end of
 // the round will.
 func (d *deed) start() error {
 	if err := d.node.daemon.Launch(d.ctx); err != nil {
 		return err
 	}
 	p := d.node.daemon.Process()
+	d.node.pidNow.Store(int64(p.PID()))
 	err := lab.Until(bounded(d.ctx, 3*time.Second), "an answer", func() bool {
 		select {
 		case <-p.Done():
@@ -103,16 +104,30 @@ func leaveRecorded(d *deed) error {
 	return nil
 }
 
-const handedOver = "as in the process before"
+// What a new process says of the one before, or the one that stays. Too long: it was
+// started too late, on a machine that is too busy, and listens first.
+const (
+	handedOver = "as in the process before"
+	tooLong    = "too long to go on"
+	stays      = "cannot be replaced"
+)
+
+// untilReplaced is for a process that came too late: its addresses end as those of the dead.
+func untilReplaced(d *deed) time.Duration {
+	if d.logged(tooLong) {
+		return d.end + lifetime
+	}
+	return d.begin
+}
 
 func replace(d *deed) (func() error, error) {
 	d.node.daemon.Process().Signal(syscall.SIGUSR2)
-	err := lab.Until(bounded(d.ctx, 12*time.Second), "the next process", func() bool { return d.logged(handedOver, "as after a crash", "cannot be replaced", "handoff refused") })
+	err := lab.Until(bounded(d.ctx, 12*time.Second), "the next process", func() bool { return d.logged(handedOver, tooLong, stays, "as after a crash", "handoff refused") })
 	return nil, err
 }
 
 func handoverLogged(d *deed) error {
-	if d.alone && !d.logged(handedOver) {
+	if d.alone && !d.logged(handedOver, tooLong) {
 		return errors.New("the log does not say that the process took over from the one before")
 	}
 	return nil

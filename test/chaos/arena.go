@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -27,6 +28,9 @@ type node struct {
 	// rss is the memory of process pid at its first rest.
 	pid int
 	rss int64
+	// waits are samples of process pidNow, see starved.
+	waits  []waited
+	pidNow atomic.Int64
 }
 
 // Arena is a run under way.
@@ -77,6 +81,7 @@ func NewArena(ctx context.Context, p Plan) (*Arena, error) {
 		if err := n.daemon.Start(ctx); err != nil {
 			return a, err
 		}
+		n.pidNow.Store(int64(n.daemon.Process().PID()))
 	}
 	return a, nil
 }
@@ -188,7 +193,7 @@ func (a *Arena) slack(since time.Duration) time.Duration {
 // from it would only hide it.
 func (a *Arena) Run() {
 	a.say("started")
-	if !a.rest(a.began, "the start") {
+	if !a.rest(lab.Now(), "the start") {
 		return
 	}
 	for _, r := range a.Plan.Rounds {
@@ -245,6 +250,7 @@ func (a *Arena) revive() {
 			if err := n.daemon.Start(bounded(a.ctx, 10*time.Second)); err != nil {
 				a.fail("%v", err)
 			}
+			n.pidNow.Store(int64(n.daemon.Process().PID()))
 		default:
 		}
 	}

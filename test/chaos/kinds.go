@@ -64,10 +64,10 @@ var kinds []kind
 func init() {
 	kinds = []kind{
 		{name: "kill", class: process, weight: 10, least: 20 * ms, most: 3 * time.Second, two: untilLifetime, none: untilTakeover, silences: itself, do: kill, trace: diedRecorded},
-		{name: "kill and release", class: process, weight: 4, least: 200 * ms, most: time.Second, two: never, none: untilTakeover, silences: itself, do: killRelease},
+		{name: "kill and release", class: process, weight: 4, least: 200 * ms, most: time.Second, two: untilLifetime, none: untilTakeover, silences: itself, do: killRelease},
 		{name: "freeze", class: process, weight: 12, least: 20 * ms, most: 3500 * ms, two: untilWoken, none: untilTakeover, silences: itself, do: freeze, trace: stallNoticed},
 		{name: "stop", class: process, weight: 6, least: 20 * ms, most: 2 * time.Second, two: never, none: never, silences: itself, do: stop, trace: leaveRecorded},
-		{name: "replace", class: process, weight: 6, two: never, none: never, calm: true, do: replace, trace: handoverLogged},
+		{name: "replace", class: process, weight: 6, two: untilReplaced, none: untilReplaced, calm: true, do: replace, trace: handoverLogged},
 		{name: "standby", class: process, weight: 4, least: 100 * ms, most: 2 * time.Second, two: never, none: never, silences: itself, do: standby, trace: standbyRecorded},
 		{name: "move", class: process, weight: 4, least: 100 * ms, most: 2 * time.Second, two: never, none: never, silences: itself, do: move},
 		{name: "move here", class: process, weight: 2, least: 100 * ms, most: 2 * time.Second, two: never, none: never, silences: all, do: moveHere},

@@ -23,7 +23,7 @@ func (a *Arena) judge(from, healed time.Duration, deeds []*deed) {
 			a.judgeHolders(p.Addr(), from, healed, slack, deeds)
 		}
 		for _, n := range a.nodes {
-			a.judgeAdverts(v, n, from, slack-margin, deeds)
+			a.judgeAdverts(v, n, from, deeds)
 		}
 	}
 	a.judgeCalm(from, slack, deeds)
@@ -100,7 +100,7 @@ func kindNames(deeds []*deed) string {
 }
 
 // judgeAdverts is: the adverts of a healthy Active never pause longer than two intervals.
-func (a *Arena) judgeAdverts(v virtual, n *node, from, stall time.Duration, deeds []*deed) {
+func (a *Arena) judgeAdverts(v virtual, n *node, from time.Duration, deeds []*deed) {
 	var last time.Duration
 	for _, f := range a.sniffer.Adverts(from, n.name) {
 		if f.Advert.VRID != v.vrid {
@@ -119,11 +119,13 @@ func (a *Arena) judgeAdverts(v virtual, n *node, from, stall time.Duration, deed
 		}
 		if healthy {
 			a.figure("pause between adverts", gap)
-			if gap > 2*interval {
-				a.grant("%s of %s paused for %s; the machine stalled for %s; during %v", v.name, n.name, gap.Round(time.Millisecond), a.lab.Stall(last).Round(time.Millisecond), deeds)
-			}
-			if gap > 2*interval+stall {
-				a.fail("%s of %s paused for %s, two intervals are %s; stall %s; during %v", v.name, n.name, gap, 2*interval, stall, deeds)
+			stall, starved := a.lab.Stall(last), n.starved(last, f.At)
+			if gap > 2*interval+stall+starved+20*ms {
+				a.fail("%s of %s paused for %s, two intervals are %s; the machine stalled for %s, the daemon waited %s for a processor; during %v",
+					v.name, n.name, gap, 2*interval, stall, starved, deeds)
+			} else if gap > 2*interval {
+				a.grant("%s of %s paused for %s; the machine stalled for %s, the daemon waited %s for a processor; during %v", v.name, n.name,
+					gap.Round(ms), stall.Round(ms), starved.Round(ms), deeds)
 			}
 		}
 		last = f.At

@@ -47,8 +47,17 @@ func (o *observer) run() {
 	defer close(o.ended)
 	tick := time.NewTicker(look)
 	defer tick.Stop()
+	var sampled time.Duration
 	for {
 		o.look()
+		if now := lab.Now(); now-sampled >= sampleEvery {
+			sampled = now
+			for _, n := range o.nodes {
+				if pid := n.pidNow.Load(); pid != 0 {
+					n.sample(int(pid))
+				}
+			}
+		}
 		select {
 		case <-o.stop:
 			return

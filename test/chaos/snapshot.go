@@ -3,6 +3,7 @@ package chaos
 import (
 	"context"
 	"fmt"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -65,7 +66,8 @@ func differences(before, after []string) (out []string) {
 func leftProcesses(h *lab.Host) []string {
 	var out []string
 	for _, pid := range h.Processes("") {
-		out = append(out, fmt.Sprintf("+ process %d", pid))
+		line, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+		out = append(out, fmt.Sprintf("+ process %d: %q", pid, line))
 	}
 	return out
 }

@@ -67,6 +67,12 @@ func (f *FakeDRBD) Write(name, content string) {
 	f.put(name, []byte(content), 0o644)
 }
 
+// Script writes a program beside the stand-in's own.
+func (f *FakeDRBD) Script(name, content string) {
+	f.t.Helper()
+	f.put(name, []byte(content), 0o755)
+}
+
 // Remove removes one of these files.
 func (f *FakeDRBD) Remove(name string) { _ = os.Remove(filepath.Join(f.Dir, name)) }
 
@@ -138,4 +144,7 @@ func (f *FakeDRBD) Cut() {
 		f.Run(node, "fetch")
 	}
 	f.Write("link", "down")
+	for _, node := range []string{"a", "b"} {
+		f.Run(node, "cstate") // a Primary writes, and so notices
+	}
 }

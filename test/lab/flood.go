@@ -75,7 +75,7 @@ func (h *Host) Flood(list []Forgery, d time.Duration, target *Host) (sent int, e
 			switch _, err := unix.Write(fd, frames[sent%len(frames)]); err {
 			case nil:
 				sent++
-			case unix.ENOBUFS, unix.EAGAIN, unix.EINTR:
+			case unix.ENOBUFS, unix.EAGAIN, unix.EINTR, unix.ENETDOWN:
 				time.Sleep(time.Millisecond)
 			default:
 				return sent, fmt.Errorf("flood from %s: %w", h.Name, err)

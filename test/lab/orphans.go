@@ -82,13 +82,14 @@ func stat(pid int) (state string, group int) {
 	return f[0], group
 }
 
-// processesOf are the living processes in a network namespace, by its name in /proc.
+// processesOf are the living processes in a network namespace, by its name in /proc,
+// but for this one: a host's thread can be its first, after which /proc names it.
 func processesOf(netID string) []int {
 	var found []int
 	list, _ := filepath.Glob("/proc/[0-9]*/ns/net")
 	for _, link := range list {
 		if name, err := os.Readlink(link); err == nil && name == netID {
-			if pid, err := strconv.Atoi(strings.Split(link, "/")[2]); err == nil {
+			if pid, err := strconv.Atoi(strings.Split(link, "/")[2]); err == nil && pid != os.Getpid() {
 				found = append(found, pid)
 			}
 		}

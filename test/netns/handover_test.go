@@ -126,6 +126,33 @@ func TestHandoffRefusedByName(t *testing.T) {
 	s.active("r1")
 }
 
+// Where the next process could not go on, the one that is there stays: with a broken
+// configuration, and without a place to leave its state at.
+func TestNotReplacedByWhatCannotGoOn(t *testing.T) {
+	t.Parallel()
+	s := newPair(t, config(web()))
+	transitions, pid := s.transitions(), s.r1.Process().PID()
+	refused := func(words string) {
+		t.Helper()
+		s.r1.Process().Signal(syscall.SIGUSR2)
+		s.until("the refusal", func() bool { return strings.Contains(s.r1.Log(), "cannot be replaced: "+words) })
+	}
+	s.must(s.r1.Configure("nonsense"))
+	refused(s.r1.ConfigFile() + " has 1 error")
+	s.must(s.r1.Configure(config(web())))
+	s.must(os.Rename(s.r1.RuntimeDir(), s.r1.RuntimeDir()+".away"))
+	s.must(os.WriteFile(s.r1.RuntimeDir(), nil, 0o600))
+	refused("no state can be left to the next process")
+	s.must(os.Remove(s.r1.RuntimeDir()))
+	s.must(os.Rename(s.r1.RuntimeDir()+".away", s.r1.RuntimeDir()))
+	s.rest(2 * down)
+	if now := s.transitions(); now != transitions || s.r1.Process().PID() != pid {
+		t.Errorf("transitions\n%s\nbefore\n%s", now, transitions)
+	}
+	s.only("r1")
+	s.replaced(s.r1)
+}
+
 // A service group's steps stay up through it, and are watched by the next process.
 func TestReplacedWithServices(t *testing.T) {
 	t.Parallel()

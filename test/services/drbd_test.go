@@ -1,6 +1,7 @@
 package services
 
 import (
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -160,6 +161,15 @@ func TestDRBDHangs(t *testing.T) {
 	f.Write("hang.events2", "")
 	done, _ = h.do(actions.Look, a, time.Second)
 	check(t, actions.Look, done, false, actions.Unknown, "cannot be read")
+}
+
+// On a loaded host each command takes seconds; a job that has time left gives them that.
+func TestDRBDAnswersSlowly(t *testing.T) {
+	f, h, a, _ := drbdPair(t)
+	f.Script("a-slowsetup", "#!/bin/sh\nsleep 2\nexec "+f.Setup("a")+" \"$@\"\n")
+	a.Setup = filepath.Join(f.Dir, "a-slowsetup")
+	h.want(actions.Start, a, true, actions.Up, "Primary, Connected, UpToDate/UpToDate")
+	h.want(actions.Stop, a, true, actions.Down, "Secondary, Connected")
 }
 
 func TestDRBDHeldOpen(t *testing.T) {

@@ -119,7 +119,8 @@ func TestRideAlongReturns(t *testing.T) {
 	}
 }
 
-// Whoever claims an address of the Active is contradicted, at most once a second.
+// Whoever claims an address of the Active is contradicted, at most once a second, and has
+// not the last word: the third answer is to the claims after the second one.
 func TestClaimsAreContradicted(t *testing.T) {
 	c := newScene(t, 2)
 	c.settled(150, 100)
@@ -128,7 +129,7 @@ func TestClaimsAreContradicted(t *testing.T) {
 		c.run(100 * ms)
 	}
 	c.rest(5 * s)
-	if n := strings.Count(c.Transcript(), "repeats"); n != 2 {
+	if n := strings.Count(c.Transcript(), "repeats"); n != 3 {
 		t.Errorf("20 claims in 2 s were answered %d times\n%s", n, c.Transcript())
 	}
 	if !strings.Contains(c.Transcript(), "bb:00:00:00:00:bb") {

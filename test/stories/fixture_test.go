@@ -75,6 +75,7 @@ func newStory(t *testing.T, file string, names, others []string, links int, dirs
 		var err error
 		n.d, err = n.Backbeat(text)
 		s.must(err)
+		n.d.RealTime()
 		s.nodes = append(s.nodes, n)
 	}
 	t.Cleanup(func() {
@@ -251,19 +252,6 @@ func step(g daemon.ServiceStatus, name string) (st daemon.StepStatus) {
 		}
 	}
 	return st
-}
-
-// transitions is what a node remembers, as "router from to cause", oldest first.
-func (n *node) transitions() []string {
-	n.s.t.Helper()
-	list, err := n.d.History(n.s.ctx)
-	n.s.must(err)
-	slices.SortFunc(list, func(a, b daemon.Transition) int { return a.At.Compare(b.At) })
-	var out []string
-	for _, x := range list {
-		out = append(out, fmt.Sprintf("%s %s %s %s", x.Router, x.From, x.To, x.Cause))
-	}
-	return out
 }
 
 // held fails unless exactly the hosts have an address.

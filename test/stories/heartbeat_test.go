@@ -68,8 +68,9 @@ func (p *pair) serves(n *node) {
 	p.t.Helper()
 	o := p.other(n)
 	p.until(n.Name+" to serve, and "+o.Name+" not", func() bool {
-		g := n.group("ha")
-		return g.State == "up" && n.runs() == 3 && o.runs() == 0 && slices.Equal(p.Holders(ha), []string{n.Name}) && n.state("ha") == "active"
+		// The state is asked for last: what it says is then later than what was seen.
+		return n.runs() == 3 && o.runs() == 0 && slices.Equal(p.Holders(ha), []string{n.Name}) &&
+			n.state("ha") == "active" && n.group("ha").State == "up"
 	})
 	p.served("client", haAddress, n.Name)
 }

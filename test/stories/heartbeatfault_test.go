@@ -84,10 +84,8 @@ func TestHeartbeatPairServiceWillNotStart(t *testing.T) {
 func TestHeartbeatPairServiceWillNotStop(t *testing.T) {
 	t.Parallel()
 	p := newPair(t, "ha.hcl")
-	// The file but for two lines: nobody waits here for a minute, as a database may need,
-	// nor for automatic failback.
-	text := strings.Replace(p.read("examples/heartbeat-pair/ha.hcl"), `script = "mysqld"`, "script = \"mysqld\"\n    stop_timeout = \"1s\"", 1)
-	text = strings.Replace(text, "preempt   = true", "preempt   = false", 1)
+	// The file but for a line: nobody waits here for automatic failback.
+	text := strings.Replace(p.read("examples/heartbeat-pair/ha.hcl"), "preempt   = true", "preempt   = false", 1)
 	for _, n := range p.nodes {
 		p.must(n.d.Configure(text))
 	}
@@ -100,6 +98,11 @@ func TestHeartbeatPairServiceWillNotStop(t *testing.T) {
 	p.node1.mend("mysqld", "lies")
 	p.node1.do(nil, "online")
 
+	// And for another one: nor for a minute, as a database may need.
+	for _, n := range p.nodes {
+		p.must(n.d.Configure(strings.Replace(text, `script = "mysqld"`, "script = \"mysqld\"\n    stop_timeout = \"1s\"", 1)))
+		n.do(nil, "reload")
+	}
 	if p.node2.Grouped() {
 		p.node2.break_("mysqld", "stop")
 		p.node2.forget()
@@ -189,6 +192,6 @@ func TestHeartbeatPairDaemonKilled(t *testing.T) {
 	p.node1.did()
 	p.node1.start()
 	p.until("node1 to bring down what should not be up", func() bool { return p.node1.runs() == 0 })
-	p.node1.did(down...)
+	p.node1.began(down...)
 	p.serves(p.node1) // auto_failback on
 }

@@ -140,6 +140,18 @@ func (n *node) did(want ...string) {
 	}
 }
 
+// began fails the test unless the node's events since forget begin with these.
+func (n *node) began(want ...string) {
+	n.s.t.Helper()
+	var got []string
+	for _, e := range n.events() {
+		got = append(got, e.String())
+	}
+	if len(got) < len(want) || !slices.Equal(got[:len(want)], want) {
+		n.s.t.Errorf("on %s:\n  %s\nwant first\n  %s", n.Name, strings.Join(got, ", "), strings.Join(want, ", "))
+	}
+}
+
 // What the services do when the group goes up, and down.
 var (
 	up   = []string{"named starting", "named up", "httpd starting", "httpd up", "mysqld starting", "mysqld up"}

@@ -26,6 +26,7 @@ type Port struct {
 
 	events []unix.EpollEvent
 	fresh  int // events that Wait left for Receive
+	rush   rush
 	rx     *receiver
 
 	mu      sync.Mutex
@@ -127,11 +128,49 @@ func (p *Port) Wait(deadline time.Duration) {
 	if p.fresh > 0 {
 		return
 	}
+	p.gather()
 	n, err := unix.EpollWait(p.epfd, p.events, -1)
 	if err != nil {
 		return // EINTR: whoever called will look at everything anyway
 	}
 	p.fresh = n
+}
+
+const (
+	// gatherFor is how long packets that come thick and fast are left to gather. They
+	// carry the kernel's time of arrival, so nothing is misjudged.
+	gatherFor = time.Millisecond
+	// rushed is how many wake-ups in a row, each within gatherFor of the one before,
+	// make a rush. Eight are more than the Actives of a few routers cause.
+	rushed = 8
+)
+
+// rush notices when reading each packet for itself would be most of the work: 4,000
+// routers at 100 ms are 40,000 wake-ups a second, of 6 µs, for packets of 1 µs.
+type rush struct {
+	last time.Duration // the last wake-up
+	n    int           // wake-ups in a row that came close together
+	fds  [2]unix.PollFd
+}
+
+// gather waits in a rush until a millisecond after the last wake-up, or until the
+// deadline or Wake, whichever comes first.
+func (p *Port) gather() {
+	r := &p.rush
+	now := boottime()
+	rest := r.last + gatherFor - now
+	if rest <= 0 {
+		r.last, r.n = now, max(0, r.n-2)
+		return
+	}
+	if r.n++; r.n < rushed {
+		return
+	}
+	r.n = rushed
+	r.fds = [2]unix.PollFd{{Fd: int32(p.timer), Events: unix.POLLIN}, {Fd: int32(p.event), Events: unix.POLLIN}}
+	t := unix.NsecToTimespec(int64(rest))
+	_, _ = unix.Ppoll(r.fds[:], &t, nil) // EINTR: no harm in being early
+	r.last = boottime()
 }
 
 // arm sets the timer to an absolute instant, so that no time is lost between
