@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"math"
@@ -33,6 +34,7 @@ type follower struct {
 	told              map[string]string  // the last line about each thing
 	toldAt            map[string]float64 // and when
 	stepped           map[string]bool    // routers seen on their way out
+	gone              map[string]bool    // routers that another host has taken over
 	moving            map[string]float64 // since when a step is being moved
 
 	// What the last look has come to.
@@ -42,7 +44,7 @@ type follower struct {
 
 func newFollower(t *tool, before *control.Status, list []control.CommandRequest) *follower {
 	return &follower{look: t.look, zone: t.zone, before: before, last: before,
-		told: map[string]string{}, toldAt: map[string]float64{}, stepped: map[string]bool{}, moving: map[string]float64{}}
+		told: map[string]string{}, toldAt: map[string]float64{}, stepped: map[string]bool{}, gone: map[string]bool{}, moving: map[string]float64{}}
 }
 
 // concerns notes a command that was accepted, and whom it is about.
@@ -55,8 +57,16 @@ func (f *follower) concerns(q *control.CommandRequest, a *control.CommandAnswer)
 		f.services = with(f.services, n)
 	}
 	for i := range f.before.Services {
-		// A virtual router that leaves waits for its group, whoever named it.
 		s := &f.before.Services[i]
+		if q.Verb == daemon.CommandClear && slices.Contains(a.Services, s.Name) {
+			// Failures are forgotten for the sake of the virtual routers.
+			for _, n := range s.Follows {
+				if routerIn(f.before, n) != nil {
+					f.routers = with(f.routers, n)
+				}
+			}
+		}
+		// A virtual router that leaves waits for its group, whoever named it.
 		if len(a.Services) == 0 && slices.ContainsFunc(s.Follows, func(n string) bool { return slices.Contains(f.routers, n) }) {
 			f.services = with(f.services, s.Name)
 		}
@@ -146,15 +156,37 @@ func (f *follower) elapsed(st *control.Status) float64 { return st.At.Sub(f.befo
 // phrase says where a virtual router is on its way; empty as long as it is
 // where it was before the request.
 func (f *follower) phrase(st *control.Status, r *daemon.RouterStatus) string {
-	now := f.stand(st, r)
-	if old := routerIn(f.before, r.Name); old != nil && f.told[r.Name] == "" && f.stand(f.before, old) == now {
+	news := f.news(st, r)
+	now := f.stand(st, r, news)
+	if old := routerIn(f.before, r.Name); old != nil && f.told[r.Name] == "" && f.stand(f.before, old, math.Inf(1)) == now {
 		return ""
 	}
 	return now
 }
 
-func (f *follower) stand(st *control.Status, r *daemon.RouterStatus) string {
-	who, heard := f.successor(st, r)
+// hearing is how much younger than the request an advert must be to be one that
+// came after it, in seconds.
+const hearing = 0.05
+
+// news is how old an advert may be, in seconds, to say who serves: one from before
+// the request may be the last one of a host that has just left. What has not
+// moved hears the same Active as before.
+func (f *follower) news(st *control.Status, r *daemon.RouterStatus) float64 {
+	old := routerIn(f.before, r.Name)
+	if !f.leaves() || old != nil && old.State == "backup" && r.State == "backup" && !f.stepped[r.Name] {
+		return math.Inf(1)
+	}
+	return f.elapsed(st) - hearing
+}
+
+// leaves reports whether what was asked for takes routers away from this host.
+func (f *follower) leaves() bool {
+	return f.verb() == daemon.CommandStandby || f.verb() == daemon.CommandMove && !f.list[0].Here
+}
+
+// stand says where a virtual router is; adverts older than news do not count.
+func (f *follower) stand(st *control.Status, r *daemon.RouterStatus, news float64) string {
+	who, heard := f.successor(st, r, news)
 	switch {
 	case r.Yielding:
 		return "has said goodbye; waits until a successor is heard"
@@ -176,16 +208,17 @@ func (f *follower) stand(st *control.Status, r *daemon.RouterStatus) string {
 }
 
 // successor names the other host that is Active: as heard now, or, for a router
-// that takes no part and believes nobody, whoever was heard since it left.
-func (f *follower) successor(st *control.Status, r *daemon.RouterStatus) (who string, heard bool) {
-	if a := r.Active; a != nil && !a.Self && a.Priority > 0 {
+// that takes no part and believes nobody, whoever was heard since it left; in
+// either case not longer than news ago.
+func (f *follower) successor(st *control.Status, r *daemon.RouterStatus, news float64) (who string, heard bool) {
+	if a := r.Active; a != nil && !a.Self && a.Priority > 0 && a.HeardAgo <= news {
 		return fmt.Sprintf("%s (priority %d)", clean(a.Address), a.Priority), true
 	}
 	// The successor's first advert ends our time as Active, and may be older than that by a bit.
-	if p := lastPeer(r, st.At.Sub(r.Since).Seconds()+0.1); p != nil {
+	if p := lastPeer(r, min(news, st.At.Sub(r.Since).Seconds()+0.1)); p != nil {
 		return fmt.Sprintf("%s (priority %d)", clean(p.Address), p.Priority), true
 	}
-	who = overheard(r)
+	who = overheardWithin(r, news)
 	return who, who != ""
 }
 
@@ -202,14 +235,17 @@ func lastPeer(r *daemon.RouterStatus, within float64) *daemon.PeerStatus {
 
 // overheard is who else advertises for a router in Initialize, which does not
 // listen to anybody; empty if nobody was heard lately.
-func overheard(r *daemon.RouterStatus) string {
+func overheard(r *daemon.RouterStatus) string { return overheardWithin(r, math.Inf(1)) }
+
+// overheardWithin is overheard, and not longer than so many seconds ago.
+func overheardWithin(r *daemon.RouterStatus, within float64) string {
 	lately := 3*max(r.AdvertisementInterval, r.ActiveAdverInterval) + 1
 	for i := range r.Refused {
-		if v := &r.Refused[i]; r.State == "initialize" && v.Drop == vrrp.DropNotReady.String() && v.Source != "" && v.AgoSeconds < lately {
+		if v := &r.Refused[i]; r.State == "initialize" && v.Drop == vrrp.DropNotReady.String() && v.Source != "" && v.AgoSeconds < lately && v.AgoSeconds <= within {
 			return clean(v.Source)
 		}
 	}
-	if p := lastPeer(r, lately); p != nil {
+	if p := lastPeer(r, min(lately, within)); p != nil {
 		return clean(p.Address)
 	}
 	return ""
@@ -222,17 +258,33 @@ func (f *follower) groupLines(st *control.Status, s *daemon.ServiceStatus) (line
 	if s.Aim == "down" || slices.ContainsFunc(steps, func(k daemon.StepStatus) bool { return moves(k.Doing) && strings.HasSuffix(k.Doing, "stop") }) {
 		slices.Reverse(steps) // as they go
 	}
+	type event struct {
+		at        float64
+		key, text string
+	}
+	var events []event
 	for i := range steps {
 		k, key := &steps[i], s.Name+"/"+steps[i].Name
 		if _, known := f.moving[key]; moves(k.Doing) && !known {
 			f.moving[key] = f.elapsed(st) - k.DoingFor
 		}
 		if text := f.stepLine(st, stepIn(old, k.Name), k, key); text != "" {
-			lines = f.say(lines, st, key, s.Name, text)
+			at := f.elapsed(st)
+			switch {
+			case !moves(k.Doing):
+				at -= k.For
+			case k.Progress == "": // else it is about now
+				at -= k.DoingFor
+			}
+			events = append(events, event{at, key, text})
 		}
 		if !moves(k.Doing) && k.State != "neither" {
 			delete(f.moving, key)
 		}
+	}
+	slices.SortStableFunc(events, func(a, b event) int { return cmp.Compare(a.at, b.at) }) // as it went
+	for _, e := range events {
+		lines = f.say(lines, st, e.key, s.Name, e.text)
 	}
 	switch s.State {
 	case "claiming":

@@ -101,12 +101,14 @@ func TestFollowed(t *testing.T) {
 
 	move := control.CommandRequest{Verb: daemon.CommandMove, Name: "web"}
 	bye := webWith(site("down", 0), func(r *daemon.RouterStatus) { r.Yielding = true })
-	say("move", followed(move, concerned("web steps aside for whoever takes over"), looks{0, webWith(site("down", 0))}, looks{time.Second, bye}, looks{2 * time.Second, movedAwayPage()}))
+	say("move", followed(move, concerned("web steps aside for whoever takes over"), looks{0, webWith(site("down", 0))}, looks{time.Second, bye}, looks{2 * time.Second, movedAwayPage()}, looks{5 * time.Second, movedAwayPage()}))
+	say("move, and given back", followed(move, concerned("web steps aside for whoever takes over"), looks{0, webWith(site("down", 0))}, looks{time.Second, bye}, looks{2 * time.Second, movedAwayPage()},
+		looks{4 * time.Second, webWith(site("down", 0))}))
 	say("move, and nobody there", followed(move, concerned("web steps aside for whoever takes over"), looks{0, webWith(site("down", 0))}, looks{time.Second, bye},
 		looks{3 * time.Second, webWith(site("down", 0))}))
 	pin := move
 	pin.Pin, pin.For = true, 7200
-	say("move --pin", followed(pin, concerned("web steps aside for whoever takes over"), looks{0, webWith(site("down", 0))}, looks{time.Second, pinnedPage()}))
+	say("move --pin", followed(pin, concerned("web steps aside for whoever takes over"), looks{0, webWith(site("down", 0))}, looks{time.Second, pinnedPage()}, looks{5 * time.Second, pinnedPage()}))
 
 	here := move
 	here.Here = true
@@ -119,7 +121,10 @@ func TestFollowed(t *testing.T) {
 
 	unclear := control.CommandRequest{Verb: daemon.CommandClear, Name: "site"}
 	say("clear", followed(unclear, control.CommandAnswer{CommandResult: daemon.CommandResult{OK: true, Text: "failures cleared", Services: []string{"site"}}},
-		looks{0, unfitPage()}, looks{200 * time.Millisecond, webWith(site("down", 0), beaten)}))
+		looks{0, unfitPage()}, looks{200 * time.Millisecond, webWith(site("down", 0), beaten)}, looks{4 * time.Second, webWith(upSite())}))
+	better := func(r *daemon.RouterStatus) { r.Active.Priority = 200 }
+	say("clear, beside a better host", followed(unclear, control.CommandAnswer{CommandResult: daemon.CommandResult{OK: true, Text: "failures cleared", Services: []string{"site"}}},
+		looks{0, unfitPage()}, looks{200 * time.Millisecond, webWith(site("down", 0), beaten, better)}))
 	say("online", followed(control.CommandRequest{Verb: daemon.CommandOnline}, concerned("this host takes part again"), looks{0, standbyPage()},
 		looks{time.Second, webWith(site("down", 0), beaten, func(r *daemon.RouterStatus) { r.Active = nil })},
 		looks{2 * time.Second, webWith(site("down", 0), beaten)}))
@@ -141,6 +146,72 @@ func TestFollowed(t *testing.T) {
 	confirm := control.CommandRequest{Verb: daemon.CommandFenceConfirm, Name: "site"}
 	say("fence --confirm", followed(confirm, group, looks{0, webWith(claimingSite())}, looks{time.Second, webWith(climbingSite())}, looks{9 * time.Second, webWith(upSite())}))
 	golden(t, "follow.golden", []byte(b.String()))
+}
+
+// The last advert of a host that has just left is no news of who serves.
+func TestFollowedTakesNoStaleNews(t *testing.T) {
+	standby := control.CommandRequest{Verb: daemon.CommandStandby}
+	answer := control.CommandAnswer{CommandResult: daemon.CommandResult{OK: true, Text: "this host goes into standby", Routers: []string{"web"}}}
+	stale := func(ago float64) *control.Status {
+		st := standbyPage()
+		r := &st.Routers[0]
+		r.Refused, r.Peers = nil, []daemon.PeerStatus{{Address: "192.0.2.1", Version: 3, Priority: 150, HeardAgo: ago}}
+		return st
+	}
+	for _, before := range []*control.Status{webWith(site("down", 0)), webWith(site("down", 0), beaten)} {
+		got := followed(standby, answer, looks{0, before}, looks{200 * time.Millisecond, stale(0.25)}, looks{9 * time.Second, stale(9.05)})
+		if strings.Contains(got, "is Active now") || !strings.Contains(got, "failed: nobody") {
+			t.Errorf("from %s:\n%s", before.Routers[0].State, got)
+		}
+		got = followed(standby, answer, looks{0, before}, looks{200 * time.Millisecond, stale(0.25)}, looks{1200 * time.Millisecond, stale(0.1)})
+		if !strings.Contains(got, "192.0.2.1 (priority 150) is Active now") || !strings.Contains(got, "(done true)") {
+			t.Errorf("from %s, and heard again:\n%s", before.Routers[0].State, got)
+		}
+	}
+}
+
+// A group that settles down because it cannot come up has not done what was asked.
+func TestFollowedUnfit(t *testing.T) {
+	answer := control.CommandAnswer{CommandResult: daemon.CommandResult{OK: true, Text: "begun", Services: []string{"site"}}}
+	alone := func(r *daemon.RouterStatus) { r.Active = nil }
+	for _, q := range []control.CommandRequest{{Verb: daemon.CommandGroupStart, Name: "site"}, {Verb: daemon.CommandClear, Name: "site"},
+		{Verb: daemon.CommandMove, Name: "web", Here: true}} {
+		got := followed(q, answer, looks{0, unfitPage()}, looks{200 * time.Millisecond, webWith(site("down", 0), beaten, alone)},
+			looks{4 * time.Second, webWith(climbingSite())}, looks{5 * time.Second, unfitPage()})
+		if q.Verb != daemon.CommandClear { // settled for a moment
+			got = followed(q, answer, looks{0, webWith(limitedSite())}, looks{time.Second, webWith(climbingSite())}, looks{5 * time.Second, unfitPage()})
+		}
+		if !strings.Contains(got, "failed: site: this host cannot serve") || !strings.Contains(got, "(done false)") {
+			t.Errorf("%s:\n%s", q.Verb, got)
+		}
+	}
+}
+
+// Within one look, what came first is told first.
+func TestFollowedInOrder(t *testing.T) {
+	one := stopping(3)
+	one.Steps[2].Doing, one.Steps[2].DoingFor = "stop", 0.1
+	two := stopping(2)
+	two.Steps[2].For, two.Steps[1].Doing, two.Steps[1].DoingFor = 0.15, "stop", 0.14
+	got := followed(control.CommandRequest{Verb: daemon.CommandStandby}, control.CommandAnswer{CommandResult: daemon.CommandResult{OK: true, Services: []string{"site"}}},
+		looks{0, webWith(upSite())}, looks{200 * time.Millisecond, asideWith(one)}, looks{400 * time.Millisecond, asideWith(two)})
+	if a, b := strings.Index(got, "systemd.apache down"), strings.Index(got, "filesystem.www stopping"); a < 0 || b < a {
+		t.Errorf("says\n%s", got)
+	}
+	// On the way up again the steps are told from below, and a stop still comes first.
+	three, four := climbingSite(), climbingSite()
+	for i := range four.Steps {
+		four.Steps[i].For, four.Steps[i].Doing = 0, ""
+	}
+	three.Steps[2].State, three.Steps[2].Doing = "up", "stop"
+	four.Steps[2].State, four.Steps[2].For = "down", 0.18
+	four.Steps[1].Doing, four.Steps[1].DoingFor = "start", 0.1
+	three.Steps[1].Doing = ""
+	got = followed(control.CommandRequest{Verb: daemon.CommandGroupStart, Name: "site"}, control.CommandAnswer{CommandResult: daemon.CommandResult{OK: true, Services: []string{"site"}}},
+		looks{0, webWith(upSite())}, looks{200 * time.Millisecond, webWith(three)}, looks{400 * time.Millisecond, webWith(four)})
+	if a, b := strings.Index(got, "systemd.apache down"), strings.Index(got, "filesystem.www starting"); a < 0 || b < a {
+		t.Errorf("says\n%s", got)
+	}
 }
 
 // A router whose link has just come up is not in fault: it waits, and says for what.

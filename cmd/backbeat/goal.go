@@ -17,6 +17,10 @@ import (
 // in seconds, beside three of its intervals.
 const emptyWait = 2.0
 
+// keepWait is how long a move must last to have succeeded, in seconds: a successor
+// whose service group does not come up gives back what it has taken over.
+const keepWait = 3.0
+
 // judge fills in what is waited for, what has failed, and what to say at the end.
 func (f *follower) judge(st *control.Status) {
 	for i := range st.Routers {
@@ -75,9 +79,7 @@ func (f *follower) judgeRouter(st *control.Status, r *daemon.RouterStatus) {
 			f.wait("%s: the move to be taken back", name)
 		}
 	case daemon.CommandClear:
-		if r.Fault == "service-group" && len(f.failed) == 0 {
-			f.wait("%s: %s", name, faultText(r))
-		}
+		f.judgeCleared(r)
 	}
 }
 
@@ -85,22 +87,53 @@ func (f *follower) judgeRouter(st *control.Status, r *daemon.RouterStatus) {
 func (f *follower) judgeLeaving(st *control.Status, r *daemon.RouterStatus) {
 	name, old := clean(r.Name), routerIn(f.before, r.Name)
 	was := old != nil && old.State == "active" || f.stepped[r.Name]
-	_, heard := f.successor(st, r)
+	who, heard := f.successor(st, r, f.news(st, r))
 	left := st.At.Sub(r.Since).Seconds()
+	patience := emptyWait + 3*max(r.AdvertisementInterval, r.ActiveAdverInterval)
+	if was && heard && r.State != "active" {
+		f.gone[r.Name] = true
+	}
 	switch {
 	case r.Yielding:
 		f.wait("%s: a successor to be heard", name)
 	case r.State == "active" && r.SteppingAside != "":
 		f.wait("%s: its service group to come down", name)
+	case r.State == "active" && f.gone[r.Name]:
+		f.fail("%s is Active here again: whoever had taken over has given it back. See why on the other host: backbeat history %s", name, name)
 	case r.State == "active" && f.stepped[r.Name]:
 		f.fail("nobody took over: %s stays Active here. See on the other host: backbeat status %s", name, name)
 	case r.State == "active":
 		f.wait("%s: still Active here", name)
-	case !was || heard:
-	case left < emptyWait+3*max(r.AdvertisementInterval, r.ActiveAdverInterval):
-		f.wait("%s: another host to take over", name)
-	default:
+	case was && heard && f.verb() == daemon.CommandMove && left < keepWait:
+		f.wait("%s: %s to keep it", name, who)
+	case heard, !was && f.verb() == daemon.CommandMove:
+	case min(left, f.elapsed(st)) < patience:
+		f.wait("%s: another host to %s", name, map[bool]string{true: "take over", false: "be heard"}[was])
+	case was:
 		f.fail("nobody has taken over %s: its addresses are on no host that is heard here. Take them back: backbeat %s", name, f.back(r.Name))
+	case old != nil && old.State == "backup":
+		f.fail("nobody is heard who serves %s: its addresses may be on no host. To take part again: backbeat %s", name, f.back(r.Name))
+	default:
+		f.note("%s", f.yellow("nobody is heard who serves "+name))
+	}
+}
+
+// judgeCleared is about a router whose group has been given another chance: it is
+// seen through if this host is going to serve.
+func (f *follower) judgeCleared(r *daemon.RouterStatus) {
+	name, alone := clean(r.Name), r.Active == nil || r.Active.Priority == 0
+	switch {
+	case len(f.failed) > 0:
+	case r.Fault == "service-group":
+		f.wait("%s: %s", name, faultText(r))
+	case r.Fault != "" && r.Fault != "pending":
+		f.note("%s %s", name, f.yellow("takes no part all the same: "+faultText(r)))
+	case r.State == "initialize" || r.State == "backup" && alone:
+		f.wait("%s: %s", name, f.notYetActive(r))
+	case r.State == "backup" && r.Active.Priority < r.EffectivePriority && r.Preempt && !r.MovedAway && r.PreemptDelay == 0 && r.PreemptIn == nil:
+		f.wait("%s: %s", name, hears(r))
+	case r.State == "backup":
+		f.note("%s may serve again: %s", name, hears(r))
 	}
 }
 
@@ -155,7 +188,7 @@ func (f *follower) judgeSettled(s *daemon.ServiceStatus) {
 	case s.Stuck != "":
 		f.fail("%s is stuck: %s. Correct it, then: backbeat clear %s", name, clean(s.Stuck), name)
 	case s.Aim == "up" && (s.State == "up" || s.State == "limited"):
-	case s.State == "unfit" && s.Aim == "up", s.State == "unfit" && f.verb() == daemon.CommandClear:
+	case s.State == "unfit" && (s.Aim == "up" || f.wantsUp()):
 		f.fail("%s: this host cannot serve: %s. Correct it, then: backbeat clear %s", name, clean(s.Unfit), name)
 	case s.State == "looking" && f.verb() == daemon.CommandClear:
 		f.wait("%s: %s", name, groupWaits(s))
@@ -168,6 +201,18 @@ func (f *follower) judgeSettled(s *daemon.ServiceStatus) {
 	default:
 		f.wait("%s: %s", name, groupWaits(s))
 	}
+}
+
+// wantsUp reports whether what was asked for is to bring the group up, so that a host
+// that cannot has failed, although it has settled.
+func (f *follower) wantsUp() bool {
+	switch f.verb() {
+	case daemon.CommandClear, daemon.CommandGroupStart, daemon.CommandGroupRestart, daemon.CommandFenceConfirm:
+		return true
+	case daemon.CommandMove:
+		return f.list[0].Here
+	}
+	return false
 }
 
 // judgeStop: the steps from the one named on are down.

@@ -26,7 +26,7 @@ const (
 	standStill = 10 * time.Second
 	// afterHandover is when what the process before had and nobody wants any more
 	// is taken off: by then every router has said what it wants.
-	afterHandover = 3 * time.Second
+	afterHandover = time.Second
 )
 
 // successor is how the next process comes to be.

@@ -53,7 +53,9 @@ may be repeated. Checks are healthy where nothing else is said; those that look
 at an interface see the simulated one.
 
 Exit status: 0 done; 1 a finding: an address that nobody or several hold at the
-end, or with --all-checks a failure that cannot move the address; 2 wrong use.`,
+end, a service group that is up nowhere then, stuck, or unfit on a host, a standby
+or move that was not fulfilled, exclusive data that two hosts had up, or with
+--all-checks a failure that cannot move the address; 2 wrong use.`,
 		Example: `  backbeat simulate --node web1,web2 web.hcl --fail web1@10s..60s
   backbeat simulate --node web1,web2 web.hcl --check site=failing@web1@20s
   backbeat simulate fw1.hcl fw2.hcl --cut fw1-fw2@30s..40s --link eth0@fw1@60s

@@ -44,6 +44,8 @@ func TestSimulateGolden(t *testing.T) {
 			"--loss", "40%@70s..80s", "--delay", "20ms@81s..82s", "--start", "r2@2s"}, 0},
 		{"all-checks", []string{"--node", "web1,web2", weak, "--all-checks"}, 1},
 		{"all-checks-merged", []string{"--node", "web1,web2", examples + "checked-web/web.hcl", "--all-checks"}, 0},
+		{"service-group", []string{"--node", "node1,node2", examples + "apache-drbd/web.hcl", "--stop", "node1@30s..60s"}, 0},
+		{"stuck-group", []string{"--node", "node1,node2", examples + "apache-drbd/web.hcl", "--step", "www=stuck@node1@20s", "--standby", "node1@30s"}, 1},
 		{"too-short", []string{"--node", "web1", examples + "minimal/backbeat.hcl", "--until", "3s"}, 1},
 	} {
 		code, out, errs := newBench().run(append([]string{"simulate"}, tt.args...)...)
@@ -134,7 +136,7 @@ func TestSimulationIsDocumented(t *testing.T) {
 	sections := documented(t)
 	for section, v := range map[string]any{
 		"Simulation": simulation{}, "Simulated host": play.HostResult{}, "Simulated interface": play.NICResult{}, "Simulated virtual router": play.RouterResult{},
-		"Simulated service group": play.ServiceResult{},
+		"Simulated service group": play.ServiceResult{}, "Service group use": play.GroupUse{},
 		"Event":                   play.Event{}, "Address use": play.AddressUse{}, "Finding": play.Finding{}, "Check table": play.CheckedUnit{}, "Check table host": play.UnitHost{},
 		"Combination": play.Row{}, "Combination host": play.RowHost{},
 	} {

@@ -194,6 +194,35 @@ func (p *playPrinter) end() {
 		rows = append(rows, []cell{{text: "  " + play.Brief(a.Addresses)}, holders, long(a.Nobody), long(a.LongestNobody), long(a.Several), long(a.LongestSeveral)})
 	}
 	p.rows(rows)
+	p.groupUses()
+}
+
+// groupUses are the service groups and how long each was up nowhere.
+func (p *playPrinter) groupUses() {
+	if len(p.r.Services) == 0 {
+		return
+	}
+	p.print(0, "")
+	rows := [][]cell{{{text: "  service group", paint: p.bold}, {text: "up on", paint: p.bold}, {text: "nowhere", paint: p.bold, right: true}, {text: "longest", paint: p.bold, right: true},
+		{text: "times up", paint: p.bold, right: true}}}
+	long := func(s float64) cell {
+		if s == 0 {
+			return cell{text: "-", right: true}
+		}
+		return cell{text: took(s), right: true}
+	}
+	for i := range p.r.Services {
+		g := &p.r.Services[i]
+		on := cell{text: strings.Join(cleanAll(g.UpOn), " and ")}
+		if len(g.UpOn) == 0 {
+			on = cell{text: "nowhere", paint: p.red}
+			if g.FirstUp == nil {
+				on.text = "never"
+			}
+		}
+		rows = append(rows, []cell{{text: "  " + clean(g.Name)}, on, long(g.Nowhere), long(g.LongestNowhere), {text: fmt.Sprint(g.Ups), right: true}})
+	}
+	p.rows(rows)
 }
 
 // services are the service groups at the end.
@@ -304,6 +333,10 @@ func (p *playPrinter) verdict() {
 		p.print(2, p.yellow("- ")+clean(n))
 	}
 	if len(p.r.Findings) == 0 {
-		p.print(0, p.green("Nothing to complain of.")+" Every address is held by one host.")
+		text := " Every address is held by one host."
+		if len(p.r.Services) > 0 {
+			text = " Every address is held by one host, and every service group is up."
+		}
+		p.print(0, p.green("Nothing to complain of.")+text)
 	}
 }

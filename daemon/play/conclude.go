@@ -19,6 +19,8 @@ func (s *stage) conclude(r *Result) {
 	for i := range findings {
 		findings[i].Text += s.leftBehind(&findings[i])
 	}
+	s.settleOrders(-1)
+	findings = append(append(findings, s.concludeGroups(r)...), s.failed...)
 	for i := range s.opt.Hosts {
 		for _, g := range s.opt.Hosts[i].Services {
 			for _, step := range g.Ladder.Steps {

@@ -19,11 +19,13 @@ func (s *stage) breakStep(f *Fault) {
 	}
 	s.tell(f.host, "step %s %s from now on", f.name, what)
 	s.broken[f.host][f.name] = f
+	s.groups.dirty = true
 }
 
 func (s *stage) repairStep(f *Fault) {
 	s.tell(f.host, "step %s is as before", f.name)
 	delete(s.broken[f.host], f.name)
+	s.groups.dirty = true
 }
 
 // breaks says why a job of a host fails.
@@ -41,6 +43,7 @@ func (s *stage) breaks(host int, job *actions.Job) string {
 
 // stepped looks whether two hosts have exclusive data now.
 func (s *stage) stepped(_ *simlan.Host, job *actions.Job) {
+	s.groups.dirty = true
 	if job.Agent == nil || !job.Agent.Exclusive() {
 		return
 	}
@@ -97,20 +100,21 @@ func (s *stage) powerAgain(host int) {
 }
 
 // command is what an operator types on a host; the daemon's answer is in its log.
-func (s *stage) command(f *Fault, what string, c daemon.Command) {
+func (s *stage) command(f *Fault, what string, c daemon.Command, reply chan daemon.CommandResult) {
 	s.tell(f.host, "backbeat %s", what)
-	c.By, c.Reply = "the simulation", make(chan daemon.CommandResult, 1)
+	c.By, c.Reply = "the simulation", reply
 	if p := s.hosts[f.host].Process; p != nil {
 		p.Post(c)
 	}
 }
 
 func (s *stage) standby(f *Fault) {
-	s.command(f, "standby", daemon.Command{Verb: daemon.CommandStandby})
+	s.ordered(f, "standby", daemon.Command{Verb: daemon.CommandStandby})
 }
 
 func (s *stage) online(f *Fault) {
-	s.command(f, "online", daemon.Command{Verb: daemon.CommandOnline})
+	s.settleOrders(f.host)
+	s.command(f, "online", daemon.Command{Verb: daemon.CommandOnline}, make(chan daemon.CommandResult, 1))
 }
 
 func (s *stage) move(f *Fault) {
@@ -118,9 +122,9 @@ func (s *stage) move(f *Fault) {
 	if f.To > 0 {
 		what += " --pin"
 	}
-	s.command(f, what, daemon.Command{Verb: daemon.CommandMove, Name: f.name, Pin: f.To > 0})
+	s.ordered(f, what, daemon.Command{Verb: daemon.CommandMove, Name: f.name, Pin: f.To > 0})
 }
 
 func (s *stage) unmove(f *Fault) {
-	s.command(f, "unmove "+f.name, daemon.Command{Verb: daemon.CommandUnmove, Name: f.name})
+	s.command(f, "unmove "+f.name, daemon.Command{Verb: daemon.CommandUnmove, Name: f.name}, make(chan daemon.CommandResult, 1))
 }

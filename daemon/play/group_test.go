@@ -48,13 +48,70 @@ func TestServiceGroups(t *testing.T) {
 	}
 
 	r = perform(t, cfgs, "step apache=failing@a@30s")
-	if got := holders(r); got[0] != "b" || len(r.Findings) > 0 {
+	if got := holders(r); got[0] != "b" || kinds(r) != "group-unfit" {
 		t.Errorf("a step that fails does not move the address: %v\n%s", got, story(r))
 	}
 
 	r = perform(t, cfgs, "step data=stuck@a@20s", "standby a@30s")
 	if !strings.Contains(story(r), "drbd.data") || r.Hosts[0].Services[0].State != "stuck" {
 		t.Errorf("%+v\n%s", r.Hosts[0].Services, story(r))
+	}
+	if kinds(r) != "group-down group-stuck order-unfulfilled" {
+		t.Errorf("%s\n%s", kinds(r), story(r))
+	}
+}
+
+// kinds are those of the findings.
+func kinds(r *play.Result) string {
+	var out []string
+	for _, f := range r.Findings {
+		out = append(out, f.Kind)
+	}
+	return strings.Join(out, " ")
+}
+
+// How long a group was up nowhere is counted, from when it was up first.
+func TestGroupDowntime(t *testing.T) {
+	cfgs := load(t, site, "a", "b")
+	r := perform(t, cfgs, "stop a@30s")
+	if len(r.Services) != 1 {
+		t.Fatalf("%+v", r.Services)
+	}
+	g := r.Services[0]
+	if g.Name != "site" || len(g.UpOn) != 1 || g.UpOn[0] != "b" || g.FirstUp == nil || g.Ups != 2 || g.Nowhere < 1 || g.Nowhere > 10 || g.LongestNowhere != g.Nowhere {
+		t.Errorf("%+v", g)
+	}
+	// It is down from the moment it fails, not from when that is seen; and power takes it away.
+	for _, fault := range []string{"step apache=failing@a@30s", "fail a@30s", "pause a@30s"} {
+		r = perform(t, cfgs, fault)
+		if g := r.Services[0]; g.Nowhere < 5 || g.Nowhere > 20 || g.UpOn[0] != "b" {
+			t.Errorf("%s: %+v", fault, g)
+		}
+	}
+	// On both hosts it does not come up: nobody has it.
+	r = perform(t, cfgs, "step apache=failing@a@0s", "step apache=failing@b@0s")
+	if g := r.Services[0]; g.FirstUp != nil || g.Nowhere != 0 || !strings.Contains(kinds(r), "group-down") || !strings.Contains(story(r), "up nowhere at any time") {
+		t.Errorf("%s %+v", kinds(r), g)
+	}
+}
+
+// A standby or a move that is refused or not carried out is found; one that is, is not.
+func TestOrdersFulfilled(t *testing.T) {
+	cfgs := load(t, site, "a", "b")
+	for _, tt := range []struct{ faults, want string }{
+		{"standby a@30s", ""},
+		{"standby b@30s", ""},
+		{"standby a@30s..60s", ""},
+		{"move site@a@30s", ""},
+		{"move web@a@30s..70s", ""},
+		{"move site@b@30s", "order-unfulfilled"},
+		{"kill a@30s,standby a@40s", "order-unfulfilled"},
+		{"step data=stuck@a@20s..90s,standby a@30s..60s", "order-unfulfilled"},
+		{"step data=stuck@a@20s,move site@a@30s", "group-down group-stuck order-unfulfilled"},
+	} {
+		if r := perform(t, cfgs, strings.Split(tt.faults, ",")...); kinds(r) != tt.want {
+			t.Errorf("%s: %q, want %q\n%s", tt.faults, kinds(r), tt.want, story(r))
+		}
 	}
 }
 

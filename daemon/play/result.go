@@ -6,13 +6,15 @@ type Result struct {
 	Seed  uint64  `json:"seed"`
 	Until float64 `json:"until_seconds"`
 	// AtRest: after the last fault there was time enough for everything to settle.
-	AtRest    bool          `json:"at_rest"`
-	Hosts     []HostResult  `json:"hosts"`
-	Timeline  []Event       `json:"timeline"`
-	Addresses []AddressUse  `json:"addresses"`
-	Findings  []Finding     `json:"findings"`
-	Notes     []string      `json:"notes"`
-	Tables    []CheckedUnit `json:"check_tables,omitempty"`
+	AtRest    bool         `json:"at_rest"`
+	Hosts     []HostResult `json:"hosts"`
+	Timeline  []Event      `json:"timeline"`
+	Addresses []AddressUse `json:"addresses"`
+	// Services is where the service groups were up.
+	Services []GroupUse    `json:"service_groups,omitempty"`
+	Findings []Finding     `json:"findings"`
+	Notes    []string      `json:"notes"`
+	Tables   []CheckedUnit `json:"check_tables,omitempty"`
 }
 
 // HostResult is one host at the end.
@@ -104,19 +106,40 @@ type AddressUse struct {
 	LongestSeveral float64 `json:"longest_several_seconds"`
 }
 
+// GroupUse is where one service group was up: all of its steps.
+type GroupUse struct {
+	Name string `json:"name"`
+	// UpOn are the hosts on which it is up at the end.
+	UpOn []string `json:"up_on"`
+	// FirstUp is when it was up first; absent if it never was. Ups is how often it came up.
+	FirstUp *float64 `json:"first_up_at_seconds,omitempty"`
+	Ups     int      `json:"times_up"`
+	// Nowhere is how long, since then, it was up on no host, all in all and the longest time.
+	Nowhere        float64 `json:"nowhere_seconds"`
+	LongestNowhere float64 `json:"longest_nowhere_seconds"`
+}
+
 // The kinds of findings.
 const (
 	FindNobody  = "nobody-holds"
 	FindSeveral = "several-hold"
 	FindWriters = "several-write"
 	FindStuck   = "failure-cannot-move"
+	// Of service groups and of what operators ask for, at the end.
+	FindDown       = "group-down"
+	FindGroupStuck = "group-stuck"
+	FindUnfit      = "group-unfit"
+	FindOrder      = "order-unfulfilled"
 )
 
 // Finding is something that should not be so.
 type Finding struct {
 	Kind   string `json:"kind"`
 	Router string `json:"virtual_router"`
-	// Node and Checks are there for a failure that cannot move an address.
+	// Service is the service group, if it is about one.
+	Service string `json:"service_group,omitempty"`
+	// Node is the host it is about, if it is one; Checks are there for a failure
+	// that cannot move an address.
 	Node   string   `json:"node,omitempty"`
 	Checks []string `json:"checks,omitempty"`
 	Text   string   `json:"text"`

@@ -54,6 +54,9 @@ type stage struct {
 	hosts    []*simlan.Host
 	timeline []Event
 	holders  holders
+	groups   groups
+	orders   []*order                  // standby and move
+	failed   []Finding                 // of those
 	states   []map[string]RouterResult // by host and router: what it said last
 	found    []map[string]checks.Result
 	broken   []map[string]*Fault // steps, by the name of their jobs
@@ -86,12 +89,13 @@ func Run(o Options) (*Result, error) {
 func newStage(o Options) *stage {
 	s := &stage{opt: o, cast: newCast(o.Hosts), writers: map[string]bool{}}
 	s.holders.init(s.cast)
+	s.groups.init(o.Hosts)
 	s.LAN = simlan.New(simlan.Options{Seed: o.Seed, Hosts: s.cast.specs, MinDelay: minDelay, MaxDelay: maxDelay, KernelDelay: kernelDelay,
 		HookDelay: hookDelay, OddClocks: true,
 		ProbeDelay: func(job *checks.Job) time.Duration { return min(job.Timeout/2, probeDelay) },
 		Born:       func(p *simlan.Process) simlan.Witness { return &actor{stage: s, host: p.Host.ID} },
 		StepDelay:  stepDelay, LookDelay: lookDelay, Stepped: s.stepped,
-		Moved: s.holders.moved, After: func() { s.holders.look(s.Now()) }})
+		Moved: s.holders.moved, After: func() { s.holders.look(s.Now()); s.lookGroups() }})
 	s.hosts = s.LAN.Hosts()
 	s.holders.hosts = s.hosts
 	s.frozen = make([]bool, len(s.hosts))
@@ -168,10 +172,15 @@ func settle(cfgs []*daemon.Config) (most time.Duration) {
 			health = max(health, k.Splay, time.Duration(max(k.Rise, k.Fall)+1)*k.Interval+k.Timeout)
 		}
 	}
-	var steps time.Duration
+	var steps time.Duration // down here and up there, and before that somebody has to look
 	for _, c := range cfgs {
 		for i := range c.Services {
-			steps = max(steps, time.Duration(3*len(c.Services[i].Ladder.Steps))*stepDelay)
+			l := &c.Services[i].Ladder
+			var look time.Duration
+			for k := range l.Steps {
+				look = max(look, l.Steps[k].Monitor.Interval)
+			}
+			steps = max(steps, time.Duration(3*len(l.Steps))*stepDelay+look)
 		}
 	}
 	return most + health + steps + time.Second

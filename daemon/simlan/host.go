@@ -108,6 +108,9 @@ func (h *Host) Off() bool { return h.off }
 // Running reports whether a daemon runs and has not been asked to stop.
 func (h *Host) Running() bool { return h.Process != nil && !h.Process.Stopping }
 
+// Paused reports whether the whole machine stands still.
+func (h *Host) Paused() bool { return h.paused }
+
 // Boot starts the daemon. What an earlier life left in the kernel is swept first.
 func (h *Host) Boot(cfg *daemon.Config) {
 	h.lan.Fault("%s starts", h.Name)

@@ -13,8 +13,8 @@ const (
 	interval = 200 * time.Millisecond
 	down     = 3*interval + interval*196/256
 	// lifetime is what addresses have in the kernel at this interval: two seconds at
-	// least, and the kernel ends it up to 8 % late.
-	lifetime = 2160 * time.Millisecond
+	// least, which the kernel ends up to 8 % late, and rounds up to a whole one.
+	lifetime = 3100 * time.Millisecond
 	// margin is what the machine may add to anything, besides its measured stalls.
 	margin = 500 * time.Millisecond
 )

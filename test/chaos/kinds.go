@@ -1,7 +1,6 @@
 package chaos
 
 import (
-	"errors"
 	"fmt"
 	"time"
 )
@@ -110,5 +109,5 @@ func kindOf(name string) *kind {
 
 // errAnswer is what a verb that was refused comes to.
 func errAnswer(code int, out, errs string) error {
-	return errors.New(fmt.Sprintf("exit status %d: %s%s", code, out, errs))
+	return fmt.Errorf("exit status %d: %s%s", code, out, errs)
 }
