@@ -37,6 +37,9 @@ func (c *claim) begin(now time.Duration, p Peer, wait time.Duration, keep bool) 
 	}
 }
 
+// entitled reports whether the claim is granted, or will be without a wait or a device.
+func (c *claim) entitled() bool { return c.granted || c.released || c.peer == PeerNone }
+
 // claimed reports whether exclusive data may be touched, and asks for it if not.
 func (l *Ladder) claimed(now time.Duration, fx []LadderEffect) ([]LadderEffect, bool) {
 	c := &l.claim

@@ -129,7 +129,8 @@ type LadderView struct {
 	Unfit         *Unfit
 	Holds         int
 	// Claimed: exclusive data may be touched, ClaimHow says why; ClaimWaits says what a claim waits for.
-	Claimed              bool
+	// Entitled: it is claimed, or will be without asking anybody.
+	Claimed, Entitled    bool
 	ClaimHow, ClaimWaits string
 }
 
@@ -160,7 +161,7 @@ type StepView struct {
 func (l *Ladder) View(now time.Duration) LadderView {
 	v := LadderView{Aim: l.up && !l.leaving, Height: l.Height(), Limit: min(l.limit, len(l.steps)), Ready: l.Ready(), Bottom: l.Bottom(), Known: l.Known(),
 		Managed: l.managed, Leaving: l.leaving, Reconfiguring: l.next != nil, Holds: l.heldOff,
-		Claimed: l.claim.granted, ClaimHow: l.claim.how, ClaimWaits: l.claim.why}
+		Claimed: l.claim.granted, Entitled: l.claim.entitled(), ClaimHow: l.claim.how, ClaimWaits: l.claim.why}
 	if l.unfit != nil {
 		u := *l.unfit
 		v.Unfit = &u

@@ -38,6 +38,14 @@ type ServiceConfig struct {
 	WhenReady bool
 }
 
+// first is the router whose terms say whether this host has been Active all the time.
+func (c *ServiceConfig) first() string {
+	if len(c.Follows) == 0 {
+		return ""
+	}
+	return slices.Min(c.Follows) // as Loop.routers are sorted
+}
+
 // Equal reports whether two configurations of a service group are the same in every respect.
 func (c *ServiceConfig) Equal(o *ServiceConfig) bool {
 	return c.WhenReady == o.WhenReady && slices.Equal(c.Follows, o.Follows) && c.Ladder.Equal(&o.Ladder)

@@ -128,9 +128,23 @@ func (l *Loop) demote(now time.Duration, g *group) {
 	} else if now-g.promoted < 3*down {
 		g.hold(l, now, down)
 	}
+	replaced := g.replaced()
 	for _, r := range g.members {
-		l.step(now, r, vrrp.Demote{Detail: first})
+		l.step(now, r, vrrp.Demote{Detail: first, Quiet: replaced && r.service != nil && !r.service.ladder.Bottom()})
 	}
+}
+
+// replaced reports whether a member has stepped down for a better Active, which
+// then is Active on the other links as well.
+func (g *group) replaced() bool {
+	return slices.ContainsFunc(g.members, func(r *router) bool {
+		switch r.fsm.Why().Cause {
+		case vrrp.CauseHigherPriority, vrrp.CauseHigherAddress, vrrp.CauseReplacedInStall:
+			return r.fsm.State() == vrrp.Backup
+		default:
+			return false
+		}
+	})
 }
 
 // hold keeps a group that has been pushed down right after its promotion from

@@ -59,7 +59,7 @@ type ServiceHandoff struct {
 	// Term is that of the router for which it was up; Owes that exclusive data may be in use.
 	Term uint64 `json:"term"`
 	Owes bool   `json:"owes"`
-	// Claimed: exclusive data may be taken.
+	// Claimed: exclusive data may be taken. Without it the successor asks anew.
 	Claimed bool `json:"claimed"`
 }
 
@@ -114,7 +114,7 @@ func (l *Loop) handoff(now time.Duration) Handoff {
 	}
 	for _, s := range l.services {
 		if !s.leaving {
-			out.Services = append(out.Services, ServiceHandoff{Name: s.cfg.Ladder.Name, Up: s.up, Term: s.held, Owes: s.owes, Claimed: s.ladder.View(now).Claimed})
+			out.Services = append(out.Services, ServiceHandoff{Name: s.cfg.Ladder.Name, Up: s.up, Term: s.held, Owes: s.owes, Claimed: s.ladder.View(now).Entitled})
 		}
 	}
 	return out
@@ -184,9 +184,17 @@ func (l *Loop) recall(now time.Duration, r *router) bool {
 func (l *Loop) recallService(now time.Duration, s *service) {
 	h := l.inherit.services[s.cfg.Ladder.Name]
 	delete(l.inherit.services, s.cfg.Ladder.Name)
-	if h == nil || !h.Up {
+	if h == nil {
 		return
 	}
-	s.up, s.held, s.owes = true, h.Term, h.Owes
-	l.stepService(now, s, actions.Aim{Up: true, Peer: actions.PeerNone})
+	s.owes = h.Owes
+	if !h.Up {
+		return
+	}
+	aim := actions.Aim{Up: true, Peer: actions.PeerNone, Word: wordPause}
+	if first := l.inherit.routers[s.cfg.first()]; !h.Claimed && first != nil {
+		aim.Peer = peerAfter(first.Memory.Reason)
+	}
+	s.up, s.held = true, h.Term
+	l.stepService(now, s, aim)
 }

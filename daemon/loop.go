@@ -142,6 +142,7 @@ func New(cfg *Config, ports Ports) *Loop {
 	l.inherit = newInherit(ports.Handoff)
 	l.history.load(ports.Past)
 	l.reload(ports.Clock.Now(), cfg)
+	l.inherit = newInherit(nil) // what a later reload adds has no past
 	l.armOrders(ports.Clock.Now())
 	return l
 }
@@ -292,7 +293,7 @@ func (l *Loop) packet(p *vrrp.Packet) {
 	l.received.Src, l.received.TTL, l.received.Form, l.received.At = l.datagram.Src, l.datagram.TTL, form, p.At
 	now := max(l.reading, p.At)
 	l.step(now, r, &l.received)
-	l.sayNothingHeld(r)
+	l.sayNothingHeld(now, r)
 	if l.received.Advert.Priority == vrrp.PriorityStop {
 		l.peerReleased(now, r)
 		if r.group != nil {

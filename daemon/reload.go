@@ -184,6 +184,9 @@ func (l *Loop) startWaiting(now time.Duration) {
 	l.regroup()
 	l.follows()
 	for _, r := range started {
+		if s := r.service; s != nil && s.heldBy == 0 && s.held > 0 && s.held == r.fsm.Term() && s.cfg.first() == r.cfg.Name {
+			s.heldBy = r.id // recalled: its terms go on
+		}
 		l.assess(now, r)
 		l.evaluate(now, r)
 	}

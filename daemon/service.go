@@ -3,6 +3,7 @@ package daemon
 import (
 	"fmt"
 	"log/slog"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -20,13 +21,20 @@ type service struct {
 	routers []*router // that it follows, running or on their way out
 	open    bool      // in Loop.unserved
 	leaving bool      // removed by a reload, goes when it is down
+	// entitled: when it began to leave, exclusive data could be taken without asking.
+	entitled bool
 
 	up bool // the aim that the ladder was given last
-	// held is the term of the first router for which the aim was up: with the same
-	// term again nobody else can have been Active meanwhile.
-	held uint64
+	// held is the term of the first router for which the aim was up, heldBy that
+	// router (0: of the process before): with the same term again nobody else can
+	// have been Active meanwhile. Another router counts its own terms.
+	held   uint64
+	heldBy actions.RouterID
 	// owes: a LetGo is due as soon as the ladder is down.
 	owes bool
+	// toldTimes is how often it was said to the Active of now, toldAt when last.
+	toldTimes int
+	toldAt    time.Duration
 	// unmanage is the maintenance that begins when the steps from unmanageAt on are down.
 	unmanage   Order
 	unmanageAt int
@@ -40,41 +48,62 @@ type service struct {
 const wordPause = time.Second
 
 // reserve brings the service groups to what a configuration says. One that stays
-// keeps its steps where they are.
+// keeps its steps where they are; one that clashes with another on its way out
+// begins when that one is down.
 func (l *Loop) reserve(now time.Duration, list []ServiceConfig) {
-	next := make([]*service, 0, len(list))
+	wanted := make(map[string]bool, len(list))
+	for i := range list {
+		wanted[list[i].Ladder.Name] = true
+	}
+	for _, s := range l.services {
+		if !s.leaving && !wanted[s.cfg.Ladder.Name] {
+			s.leaving, s.entitled = true, s.ladder.View(now).Entitled
+			s.ladder.Leave()
+			l.stepService(now, s, actions.LadderTimeout{})
+		}
+	}
 	for i := range list {
 		c := &list[i]
 		s := l.serviceNamed(c.Ladder.Name)
-		if s == nil {
-			l.groupID++
-			s = &service{id: l.groupID, cfg: c, ladder: actions.NewLadder(l.groupID, l.cfg.Node, c.Ladder), wall: l.ports.Clock.Wall()}
-			s.slot = slot{heapIndex: -1, deadline: vrrp.Never, service: s}
-			l.serviceDue.add(&s.slot)
-			l.byGroup[s.id] = s
-			l.services = append(l.services, s)
-			if l.orders.of(OrderMaintenance, c.Ladder.Name) != nil {
-				l.stepService(now, s, actions.Manage{On: false})
-			}
-			l.recallService(now, s)
-			l.stepService(now, s, actions.LadderTimeout{})
-		} else {
+		switch {
+		case s == nil && slices.ContainsFunc(l.services, func(o *service) bool { return o.leaving && o.cfg.clashes(c) }):
+			// departService comes back to it.
+		case s == nil:
+			l.newService(now, c)
+		default:
 			old := s.cfg
 			s.cfg = c
 			if !old.Ladder.Equal(&c.Ladder) {
 				l.stepService(now, s, actions.ConfigureLadder{Spec: c.Ladder})
 			}
 		}
-		next = append(next, s)
-	}
-	for _, s := range slices.Clone(l.services) {
-		if !slices.Contains(next, s) && !s.leaving {
-			s.leaving = true
-			s.ladder.Leave()
-			l.stepService(now, s, actions.LadderTimeout{})
-		}
 	}
 	l.follows()
+}
+
+// newService begins a group by looking what is up.
+func (l *Loop) newService(now time.Duration, c *ServiceConfig) {
+	l.groupID++
+	s := &service{id: l.groupID, cfg: c, ladder: actions.NewLadder(l.groupID, l.cfg.Node, c.Ladder), wall: l.ports.Clock.Wall()}
+	s.slot = slot{heapIndex: -1, deadline: vrrp.Never, service: s}
+	l.serviceDue.add(&s.slot)
+	l.byGroup[s.id] = s
+	l.services = append(l.services, s)
+	if l.orders.of(OrderMaintenance, c.Ladder.Name) != nil {
+		l.stepService(now, s, actions.Manage{On: false})
+	}
+	l.recallService(now, s)
+	l.stepService(now, s, actions.LadderTimeout{})
+}
+
+// clashes reports whether two groups must not be at work at once: they have the
+// name, a router or a thing in common.
+func (c *ServiceConfig) clashes(o *ServiceConfig) bool {
+	return c.Ladder.Name == o.Ladder.Name ||
+		slices.ContainsFunc(c.Follows, func(r string) bool { return slices.Contains(o.Follows, r) }) ||
+		slices.ContainsFunc(c.Ladder.Steps, func(a actions.StepSpec) bool {
+			return slices.ContainsFunc(o.Ladder.Steps, func(b actions.StepSpec) bool { return reflect.DeepEqual(a.Agent, b.Agent) })
+		})
 }
 
 // serviceNamed returns the group of a name that is not on its way out.
@@ -135,7 +164,7 @@ func (l *Loop) serve(now time.Duration) {
 		l.steer(now, s)
 		l.unmanage(now, s)
 		l.release(now, s)
-		l.departService(s)
+		l.departService(now, s)
 	}
 	l.unserved = nil
 }
@@ -155,19 +184,25 @@ func (l *Loop) steer(now time.Duration, s *service) {
 	aim := actions.Aim{Up: up}
 	if up {
 		r := s.routers[0]
-		aim.Peer, aim.Word = peerBefore(r, s.held), wordPause
-		s.held = r.fsm.Term()
+		aim.Peer, aim.Word = s.peerBefore(r), wordPause
+		s.held, s.heldBy = r.fsm.Term(), r.id
 		s.owes = true
 	}
 	l.stepService(now, s, aim)
 }
 
 // peerBefore says who may still have exclusive data when a router serves.
-func peerBefore(r *router, held uint64) actions.Peer {
-	switch why := r.fsm.Why(); {
-	case r.fsm.Term() == held:
+func (s *service) peerBefore(r *router) actions.Peer {
+	if s.heldBy == r.id && s.held == r.fsm.Term() {
 		return actions.PeerNone // Active all the time
-	case why.Cause == vrrp.CauseNoResponse, why.Cause == vrrp.CauseOwnerStartup:
+	}
+	return peerAfter(r.fsm.Why())
+}
+
+// peerAfter is the same by how the router became Active.
+func peerAfter(why vrrp.Reason) actions.Peer {
+	switch why.Cause {
+	case vrrp.CauseNoResponse, vrrp.CauseOwnerStartup:
 		return actions.PeerSilent
 	default:
 		return actions.PeerReleasing
@@ -217,13 +252,15 @@ func (l *Loop) release(now time.Duration, s *service) {
 		return
 	}
 	s.owes = false
+	s.toldTimes, s.toldAt = s.toldTimes+1, now
 	for _, r := range s.routers {
 		l.step(now, r, vrrp.LetGo{})
 	}
 }
 
-// departService forgets a group that a reload removed and that is down.
-func (l *Loop) departService(s *service) {
+// departService forgets a group that a reload removed and that is down. Those that
+// waited for it begin. Who takes over its routers has had the data as long as it had.
+func (l *Loop) departService(now time.Duration, s *service) {
 	_, _, stuck := s.ladder.Stuck()
 	switch {
 	case !s.leaving, s.heapIndex < 0:
@@ -247,7 +284,17 @@ func (l *Loop) departService(s *service) {
 			r.service = nil
 		}
 	}
-	l.follows()
+	if l.stopping {
+		l.follows()
+		return
+	}
+	before := len(l.services)
+	l.reserve(now, l.cfg.Services)
+	for _, n := range l.services[before:] {
+		if s.entitled && n.held == 0 && n.cfg.first() == s.cfg.first() {
+			n.held, n.heldBy = s.held, s.heldBy
+		}
+	}
 }
 
 // runServices lets ladders react whose time has come. Adverts have left before.

@@ -119,17 +119,29 @@ func (l *Loop) tellService(now time.Duration, s *service, e *actions.LadderEffec
 	l.follow(now, s.routers[0], f)
 }
 
+// tellTimes is how often it is said that nothing is held.
+const tellTimes = 3
+
 // sayNothingHeld lets a host say, once it hears a new Active, that it is there and
 // holds nothing (any more): priority 0, as soon as its group is down. The Active
 // learns that it need not wait, nor fence, and that there is somebody to move to. A
 // host that takes no part (unfit, in standby) says it too: when it let go the other
 // one may not have been Active yet, and have taken its word for a farewell.
-func (l *Loop) sayNothingHeld(r *router) {
+// Of a single packet that was lost nobody would know, and a host that is well would be
+// fenced, so it is said at the next two adverts as well.
+func (l *Loop) sayNothingHeld(now time.Duration, r *router) {
 	s := r.service
-	if s == nil || r.fsm.State() == vrrp.Active || l.received.Advert.Priority == vrrp.PriorityStop || r.toldActive == l.received.Src {
+	if s == nil || r.fsm.State() == vrrp.Active || l.received.Advert.Priority == vrrp.PriorityStop {
 		return
 	}
-	r.toldActive = l.received.Src
+	if r.toldActive != l.received.Src {
+		r.toldActive, s.toldTimes = l.received.Src, 0
+	} else if s.toldTimes >= tellTimes || now < s.toldAt+l.received.Advert.Interval*3/4 {
+		return
+	}
+	if s.owes {
+		return // it will be said
+	}
 	s.owes = true
 	s.touch(l)
 }

@@ -106,7 +106,7 @@ func (r *Router) onDemote(now time.Duration, e Demote, fx []Effect) []Effect {
 	if r.state != Active || r.stopped {
 		return fx
 	}
-	if !r.yielding { // else it has been said
+	if !r.yielding && !e.Quiet { // else it has been said
 		fx = r.send(now, PriorityStop, fx)
 	}
 	r.activeInterval, r.following = r.spec.Interval, false

@@ -76,8 +76,10 @@ type Stall struct{ Late time.Duration }
 type Promote struct{}
 
 // Demote makes an Active member of a Group Backup, because another member is.
-// It says goodbye first (priority 0).
+// It says goodbye first (priority 0), unless Quiet: somebody better is Active, and
+// would take priority 0 for the word that exclusive data has been let go of.
 type Demote struct {
+	Quiet bool
 	// Detail names the member that stepped down.
 	Detail string
 }

@@ -6,6 +6,9 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -146,15 +149,56 @@ func ownProgram() (string, error) {
 	return strings.TrimSuffix(path, " (deleted)"), nil
 }
 
+// stopEnv tells the program that replaces this process of a stop that came too late for us.
+const stopEnv = "BACKBEAT_STOP"
+
 // replace runs the program that is installed now in place of this process. It
-// returns only if that cannot be done.
-func replace() error {
+// returns only if that cannot be done. What came while we made room is not lost: a
+// stop is passed on; a HUP has its way anyway, since the configuration is read anew.
+func replace(got <-chan os.Signal) error {
 	path, err := ownProgram()
 	if err != nil {
 		return err
 	}
-	if err := syscall.Exec(path, os.Args, os.Environ()); err != nil {
+	// Until the successor listens, these two would end it.
+	signal.Ignore(syscall.SIGHUP, syscall.SIGUSR2)
+	env := os.Environ()
+	for more := true; more; {
+		select {
+		case sig := <-got:
+			if sig == syscall.SIGTERM || sig == syscall.SIGINT {
+				env = append(env, stopEnv+"=1")
+			}
+		default:
+			more = false
+		}
+	}
+	if err := syscall.Exec(path, os.Args, env); err != nil {
 		return fmt.Errorf("start %s in place of this process: %w", path, err)
 	}
 	return nil
+}
+
+// inheritProcess takes over what a process has whose program was replaced (SIGUSR2):
+// a stop that had come too late, and children, of which nobody else would hear that they have ended.
+func inheritProcess(got chan<- os.Signal) {
+	if _, stop := os.LookupEnv(stopEnv); stop {
+		os.Unsetenv(stopEnv)
+		got <- syscall.SIGTERM
+	}
+	lists, _ := filepath.Glob("/proc/self/task/*/children")
+	for _, list := range lists {
+		text, _ := os.ReadFile(list) // nothing of ours runs yet
+		for _, field := range strings.Fields(string(text)) {
+			if pid, err := strconv.Atoi(field); err == nil {
+				go func() {
+					for {
+						if _, err := syscall.Wait4(pid, nil, 0, nil); err != syscall.EINTR {
+							return
+						}
+					}
+				}()
+			}
+		}
+	}
 }

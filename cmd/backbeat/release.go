@@ -23,6 +23,10 @@ import (
 // goodbyePatience bounds the wait for sockets to say goodbye with.
 const goodbyePatience = time.Second
 
+// listenPatience is the longest interval for which it is listened whether somebody
+// else is Active already.
+const listenPatience = 2 * time.Second
+
 func (t *tool) releaseVerb() *cobra.Command {
 	var config, runtimeDir string
 	var afterExit bool
@@ -33,6 +37,8 @@ func (t *tool) releaseVerb() *cobra.Command {
 macvlans, nftables, sysctls, as its ledger in the runtime directory says. Then tell
 the other routers that it is gone (priority 0), so that they take over after their
 Skew_Time. Steps of service groups are left as they are: the next start looks at them.
+Where they may have exclusive data in use, it listens for one interval first, and says
+nothing if another host is Active already.
 
 It refuses to work beside a running daemon. The systemd unit calls it after each
 end; after a restart that was handed over it does nothing.`,
@@ -92,9 +98,18 @@ func (t *tool) release(ctx context.Context, config, runtimeDir string, afterExit
 	return nil
 }
 
+// parted is a router that a goodbye can be said for.
+type parted struct {
+	router *daemon.RouterConfig
+	link   int
+	src    netip.Addr
+}
+
 // goodbye sends a priority 0 for each router that was Active, as far as what it
 // left tells, and returns their names. Of a virtual MAC alone nobody can tell; an
-// Active that hears a needless goodbye answers it, and nothing happens.
+// Active that hears a needless goodbye answers it, and nothing happens. But where
+// exclusive data may be in use still, whoever has taken over already would take it
+// for the word that they have been let go of: there one interval is listened first.
 func goodbye(ctx context.Context, cfg *daemon.Config, left []address.Left) (said []string) {
 	ready := make(chan vrrp.SocketReady, 2*len(cfg.Routers))
 	port, err := wire.New(func(v any) {
@@ -106,8 +121,9 @@ func goodbye(ctx context.Context, cfg *daemon.Config, left []address.Left) (said
 		return nil
 	}
 	defer port.Close()
-	ctx, cancel := context.WithTimeout(ctx, goodbyePatience)
+	opening, cancel := context.WithTimeout(ctx, goodbyePatience)
 	defer cancel()
+	var later []parted
 	for i := range cfg.Routers {
 		r := &cfg.Routers[i]
 		link, err := net.InterfaceByName(r.Interface)
@@ -124,13 +140,61 @@ func goodbye(ctx context.Context, cfg *daemon.Config, left []address.Left) (said
 			if s.Err != "" {
 				continue
 			}
-		case <-ctx.Done():
+		case <-opening.Done():
 			return said
 		}
-		farewell(port, r, link.Index, src)
+		p := parted{r, link.Index, src}
+		if exclusive(cfg, r) {
+			later = append(later, p)
+			continue
+		}
+		farewell(port, r, p.link, src)
 		said = append(said, r.Name)
 	}
+	for _, p := range unreplaced(ctx, port, later) {
+		farewell(port, p.router, p.link, p.src)
+		said = append(said, p.router.Name)
+	}
 	return said
+}
+
+// exclusive reports whether a service group with exclusive data follows a router.
+func exclusive(cfg *daemon.Config, r *daemon.RouterConfig) bool {
+	return slices.ContainsFunc(cfg.Services, func(s daemon.ServiceConfig) bool {
+		return slices.Contains(s.Follows, r.Name) && s.Ladder.Exclusive() < len(s.Ladder.Steps)
+	})
+}
+
+// unreplaced listens for one interval and returns those for which nobody else is
+// Active. With an interval that is too long for that the silence must do.
+func unreplaced(ctx context.Context, port *wire.Port, list []parted) []parted {
+	list = slices.DeleteFunc(list, func(p parted) bool { return p.router.Spec.Interval > listenPatience })
+	longest := time.Duration(0)
+	for _, p := range list {
+		longest = max(longest, p.router.Spec.Interval+p.router.Spec.Interval/2+50*time.Millisecond)
+	}
+	var d vrrp.Datagram
+	var a vrrp.Advert
+	for end := port.Now() + longest; len(list) > 0 && port.Now() < end; {
+		if ctx.Err() != nil {
+			return nil
+		}
+		port.Receive(256, func(packet *vrrp.Packet) {
+			if vrrp.ParseIP(packet.Family, packet.Data, &d) != vrrp.Accepted {
+				return
+			}
+			list = slices.DeleteFunc(list, func(p parted) bool {
+				spec := &p.router.Spec
+				if p.link != packet.Link || spec.Family != packet.Family || spec.VRID != d.VRID || d.Src == p.src {
+					return false
+				}
+				_, drop := vrrp.Validate(&d, spec, &a)
+				return drop == vrrp.Accepted && a.Priority != vrrp.PriorityStop
+			})
+		})
+		pause(ctx, time.Millisecond)
+	}
+	return list
 }
 
 // farewell sends one router's priority 0, to the group or to each peer.

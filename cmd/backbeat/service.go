@@ -81,6 +81,7 @@ func (t *tool) serve(ctx context.Context, o runOptions) error {
 	got := make(chan os.Signal, 16)
 	signal.Notify(got, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT, syscall.SIGPIPE, syscall.SIGUSR2)
 	defer signal.Stop(got)
+	inheritProcess(got)
 	// Hooks inherit nothing: also not what we were started with. A kernel
 	// before 5.11 does not know the flag; then only Go's own care is left.
 	_ = unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC)
@@ -103,7 +104,7 @@ func (t *tool) serve(ctx context.Context, o runOptions) error {
 	s := &service{tool: t, opt: o, made: make(chan struct{}), ended: make(chan struct{}), broken: make(chan error, 1), got: got}
 	err = s.live(ctx, cfg, d)
 	if err == nil && s.handed.Load() && successor(s.next.Load()) == ourself {
-		return replace()
+		return replace(got)
 	}
 	return err
 }
