@@ -124,12 +124,13 @@ func (t *tool) imported(r importer.Result, strict bool) error {
 	if len(nodes) == 0 {
 		nodes = []string{"this"}
 	}
-	missing := r.Missing()
+	missing, refused := r.Missing(), 0
 	for _, n := range nodes[:1] {
 		_, diags := conf.Load([]conf.Source{{Name: "the result", Text: []byte(r.HCL)}}, conf.Options{Override: n, Getenv: t.getenv})
 		for _, d := range diags.List() {
 			if d.Severity == "error" {
 				missing++
+				refused++
 				r.Notes = append(r.Notes, importer.Note{File: d.File, Line: d.Line, Text: d.Summary + ": " + d.Detail})
 			}
 		}
@@ -142,6 +143,9 @@ func (t *tool) imported(r importer.Result, strict bool) error {
 	}
 	if missing > 0 {
 		fmt.Fprintf(t.err, "%s to do by hand\n", plural(missing, "thing"))
+	}
+	if refused > 0 {
+		return failed(fmt.Errorf("backbeat check would refuse the result: %s, see above", plural(refused, "error")))
 	}
 	if strict && missing > 0 {
 		return failure{}

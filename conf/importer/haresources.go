@@ -138,7 +138,9 @@ func (w *writer) resource(g *haGroup, r string, held map[netip.Addr]bool, opt Ha
 	case "Filesystem":
 		w.haFilesystem(g, args)
 	case "SendArp", "IPsrcaddr", "MailTo", "AudibleAlarm", "WinPopup", "Delay", "hto-mapfuncs", "portblock", "ICP", "ServeRAID", "ids", "WAS", "WAS6", "Xinetd", "ipx":
-		w.missing(g.line, "%s: %s", r, map[string]string{"SendArp": "always done", "MailTo": "write a hook that sends mail"}[name])
+		w.missing(g.line, "%s: %s", r, cmp.Or(untranslated[name], "there is nothing like it here"))
+	case "ldirectord":
+		w.missing(g.line, "%s: ldirectord is not started here: backbeat does not balance load; run it on both hosts by systemd, or make it a step \"systemd\"", r)
 	case "LVM", "Raid1", "ZFS":
 		g.exclusive = true
 		param := map[string]string{"LVM": "volgrpname", "Raid1": "raiddev", "ZFS": "pool"}[name]
@@ -152,6 +154,25 @@ func (w *writer) resource(g *haGroup, r string, held map[netip.Addr]bool, opt Ha
 	default:
 		w.haService(g, name, args, opt)
 	}
+}
+
+// untranslated is why resources have no counterpart, and what there is instead.
+var untranslated = map[string]string{
+	"SendArp":      "always done",
+	"MailTo":       "write a hook that sends mail",
+	"AudibleAlarm": "write a hook that makes the noise",
+	"WinPopup":     "write a hook that sends the message",
+	"IPsrcaddr":    "it makes the address the source of what this host sends: write a block route \"default\" { via = \"…\" source = \"ADDRESS\" } in the virtual router",
+	"Delay":        "nothing has to wait here; a step is up when its start returns",
+	"portblock":    "it is a rule of the firewall around a service: write a step \"exec\" with commands of your own",
+	"hto-mapfuncs": "it is a part of Heartbeat's own scripts",
+	"ICP":          "it switches a RAID controller: write a step \"exec\" with commands of your own",
+	"ServeRAID":    "it switches a RAID controller: write a step \"exec\" with commands of your own",
+	"ids":          "it is a database server's script: write a step \"systemd\" or \"exec\"",
+	"WAS":          "it is an application server's script: write a step \"systemd\" or \"exec\"",
+	"WAS6":         "it is an application server's script: write a step \"systemd\" or \"exec\"",
+	"Xinetd":       "it switches a service of xinetd: write a step \"exec\" with commands of your own",
+	"ipx":          "it is no IP address",
 }
 
 // haService makes a step of an init script.
@@ -205,7 +226,10 @@ func (w *writer) haAddress(g *haGroup, text string, held map[netip.Addr]bool) {
 		w.note(g.line, "%s has no length: it is written as /32, which is enough for an address that others reach by this host's network", a)
 	}
 	if len(f) > 2 && f[2] != "" {
-		dev, _, _ := strings.Cut(f[2], ":")
+		dev, label, labelled := strings.Cut(f[2], ":")
+		if labelled {
+			w.note(g.line, "the label %s:%s of %s is left out, and nothing but old tools shows it; to keep it, take the address out of addresses, or give another one a block: address \"…\" { label = %s }", dev, label, a, quote(f[2]))
+		}
 		if g.iface != "" && g.iface != dev {
 			w.missing(g.line, "%s goes on %s, and another address of the line on %s: write an address block with interface = %s", a, dev, g.iface, quote(dev))
 		}

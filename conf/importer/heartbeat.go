@@ -99,6 +99,9 @@ func (h *heartbeat) directive(w *writer, f []string, line int) {
 	case "serial", "baud":
 		w.missing(line, "%s: adverts go over the network only", strings.Join(f, " "))
 	case "crm", "pacemaker":
+		if slices.Contains([]string{"off", "no", "false", "0", "n"}, strings.ToLower(arg)) {
+			return // haresources is what runs
+		}
 		w.missing(line, "%s: this is a cluster of Pacemaker; haresources is not what it runs", strings.Join(f, " "))
 	case "stonith", "stonith_host":
 		w.missing(line, "%s: write safety { mode = \"fence\" … } with a fence device in the service group", f[0])

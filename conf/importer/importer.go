@@ -86,12 +86,17 @@ func (w *writer) comment(format string, args ...any) {
 
 // note tells of a difference, only in the notes.
 func (w *writer) note(line int, format string, args ...any) {
-	w.notes = append(w.notes, Note{File: w.file, Line: line, Text: printable(fmt.Sprintf(format, args...))})
+	if n := (Note{File: w.file, Line: line, Text: printable(fmt.Sprintf(format, args...))}); !slices.Contains(w.notes, n) {
+		w.notes = append(w.notes, n)
+	}
 }
 
 // missing tells of what was not translated, in the notes and as a comment here.
 func (w *writer) missing(line int, format string, args ...any) {
 	n := Note{File: w.file, Line: line, Text: printable(fmt.Sprintf(format, args...)), Missing: true}
+	if slices.Contains(w.notes, n) {
+		return // about all groups, and said at the first
+	}
 	w.notes = append(w.notes, n)
 	w.comment("%s", n)
 }
