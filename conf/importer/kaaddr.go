@@ -142,8 +142,8 @@ func (i *instance) sortAddresses(k *keepalived) {
 	}
 	i.linkLocalFirst(k)
 	plain := slices.IndexFunc(i.addresses, func(a *address) bool { return !a.options() })
-	if i.addresses[0].prefix.Addr().Is6() {
-		plain = 0
+	if a := i.addresses[0]; a.prefix.Addr().Is6() || a.dev == "" && a.scope == "" && !a.noPrefixRoute {
+		plain = 0 // its place is worth more than a label or a broadcast address
 	}
 	if plain < 0 {
 		plain = 0

@@ -23,3 +23,13 @@ func TestHaresourcesReasons(t *testing.T) {
 		t.Errorf("%s\n%s", said, r.HCL)
 	}
 }
+
+// The first address of virtual_ipaddress stays the first, label or not.
+func TestKeepalivedOrder(t *testing.T) {
+	r := importer.Keepalived(importer.Source{Name: "k", Text: []byte("vrrp_instance V {\n interface eth0\n virtual_router_id 51\n virtual_ipaddress {\n" +
+		"  192.168.200.16/24 label eth0:1\n  192.168.200.17/24\n }\n}\n")})
+	loads(t, r)
+	if !strings.Contains(r.HCL, `["192.168.200.16/24", "192.168.200.17/24"]`) || !strings.Contains(notes(r), "192.168.200.16: label") {
+		t.Errorf("%s\n%s", notes(r), r.HCL)
+	}
+}
