@@ -3,6 +3,7 @@ package daemon
 import (
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -34,6 +35,9 @@ func (l *Loop) command(now time.Duration, c Command) CommandResult {
 	default:
 		res = CommandResult{Code: "refused", Text: fmt.Sprintf("%q is not a command", c.Verb)}
 	}
+	if res.OK {
+		l.followCommand(now, &c, &res)
+	}
 	level, word := slog.LevelInfo, "command"
 	if !res.OK {
 		level, word = slog.LevelWarn, "command refused"
@@ -44,6 +48,19 @@ func (l *Loop) command(now time.Duration, c Command) CommandResult {
 	}
 	l.log(level, fmt.Sprintf("%s by %s: %s%s: %s", word, c.By, strings.TrimSpace(string(c.Verb)+" "+c.Name+" "+c.Step), reason, res.Text))
 	return res
+}
+
+// followCommand notes a command in the history of those it concerns.
+func (l *Loop) followCommand(now time.Duration, c *Command, res *CommandResult) {
+	f := Followup{What: "order: " + strings.Join(strings.Fields(string(c.Verb)+" "+c.Name+" "+c.Step), " "), Note: "by " + c.By}
+	if c.Reason != "" {
+		f.Note += ": " + c.Reason
+	}
+	for _, r := range l.routers {
+		if slices.Contains(res.Routers, r.cfg.Name) || r.service != nil && slices.Contains(res.Services, r.service.cfg.Ladder.Name) {
+			l.follow(now, r, f)
+		}
+	}
 }
 
 // chosen are the routers that a name means: one, all members of a sync group, those of

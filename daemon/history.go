@@ -11,8 +11,10 @@ const (
 	// routers and for each; the journal keeps more on disk.
 	historyAll  = 1000
 	historyEach = 32
-	// maxFollowups bounds what one record can gather.
-	maxFollowups = 48
+	// firstFollowups and lastFollowups are what one record keeps of what followed it: a
+	// router that has not moved for a year still tells of yesterday.
+	firstFollowups = 16
+	lastFollowups  = 32
 )
 
 // history keeps the last transitions. The records are shared between the two
@@ -105,6 +107,17 @@ func (h *history) died(r *router) *Transition {
 		To: vrrp.Initialize.String(), Cause: why.Cause.String(), Reason: why.String(), Evidence: Evidence{Priority: why.Priority}}
 	h.keep(t)
 	return t
+}
+
+// followed adds to what followed, and lets go of what is neither among the first
+// nor among the last. What was copied out before is not written to.
+func followed(list []Followup, f Followup) []Followup {
+	if len(list) < firstFollowups+lastFollowups {
+		return append(list, f)
+	}
+	out := make([]Followup, 0, firstFollowups+lastFollowups)
+	out = append(append(out, list[:firstFollowups]...), list[len(list)-lastFollowups+1:]...)
+	return append(out, f)
 }
 
 // query answers a HistoryQuery.

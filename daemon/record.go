@@ -46,7 +46,8 @@ type Evidence struct {
 
 // Followup is one thing that was done after a transition.
 type Followup struct {
-	// What: "addresses added", "addresses removed", "announced", "hook NAME".
+	// What: "addresses added", "addresses removed", "announced", "hook NAME",
+	// "GROUP: STEP up", "order: standby web".
 	What string `json:"what"`
 	// After is from the transition to its end, in seconds; Took is its own duration.
 	After float64 `json:"after_seconds"`

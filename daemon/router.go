@@ -191,10 +191,7 @@ func (l *Loop) follow(now time.Duration, r *router, f Followup) {
 		return
 	}
 	f.After = (now - r.sinceInstant).Seconds()
-	if len(r.record.Followed) >= maxFollowups {
-		return
-	}
-	r.record.Followed = append(r.record.Followed, f)
+	r.record.Followed = followed(r.record.Followed, f)
 	l.ports.Journal.Transition(*r.record)
 }
 

@@ -166,7 +166,7 @@ func TestCompletion(t *testing.T) {
 	socket := serveWith(t, control.ReloadResult{}, o.answer)
 	for args, want := range map[string]string{
 		"status ":               "web site",
-		"history ":              "web",
+		"history ":              "web site",
 		"standby ":              "web site",
 		"standby web ":          "site",
 		"move ":                 "web site",

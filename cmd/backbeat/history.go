@@ -24,13 +24,15 @@ func (t *tool) historyVerb() *cobra.Command {
 		Use:   "history [NAME]",
 		Short: "Show the last transitions, why they happened and what followed",
 		Long: `Show the last transitions of all virtual routers, or of NAME: from which state to
-which, why, on what evidence, what was done about it and how long that took. The
-newest is last. The history is kept across restarts.`,
+which, why, on what evidence, what was done about it and how long that took; and
+what followed: steps of service groups, orders of operators. With the NAME of a
+service group: the transitions of the virtual routers it follows, and what concerns
+the group. The newest is last. The history is kept across restarts.`,
 		Args: atMostOne,
 	}
 	path, output := controlFlag(c), outputFlag(c)
 	limit := c.Flags().IntP("limit", "n", control.DefaultHistory, "how many transitions at most")
-	c.ValidArgsFunction = completeNames(path, routersOnly, false)
+	c.ValidArgsFunction = completeNames(path, routersAndGroups, false)
 	c.RunE = func(c *cobra.Command, args []string) error {
 		if *limit < 1 || *limit > control.MaxHistory {
 			return fmt.Errorf("--limit must be from 1 to %d", control.MaxHistory)
@@ -41,7 +43,7 @@ newest is last. The history is kept across restarts.`,
 		if len(args) == 1 {
 			name = args[0]
 		}
-		h, err := control.Dial(*path).History(ctx, name, *limit)
+		h, err := historyOf(ctx, control.Dial(*path), name, *limit)
 		if err != nil {
 			return failed(err)
 		}
@@ -54,6 +56,54 @@ newest is last. The history is kept across restarts.`,
 		return failed(w.Flush())
 	}
 	return c
+}
+
+// historyOf asks for the history of a virtual router, or of what a service group follows.
+func historyOf(ctx context.Context, client *control.Client, name string, limit int) (*control.History, error) {
+	if name == "" {
+		return client.History(ctx, "", limit)
+	}
+	st, err := client.Status(ctx, "")
+	if err != nil {
+		return nil, err
+	}
+	s := serviceIn(st, name)
+	if s == nil || routerIn(st, name) != nil {
+		return client.History(ctx, name, limit)
+	}
+	out := &control.History{Schema: control.SchemaVersion}
+	for _, n := range s.Follows {
+		h, err := client.History(ctx, n, limit)
+		if err != nil {
+			return nil, err
+		}
+		out.Transitions = append(out.Transitions, ofGroup(h.Transitions, name)...)
+	}
+	inOrder(out.Transitions)
+	out.Transitions = out.Transitions[max(0, len(out.Transitions)-limit):]
+	return out, nil
+}
+
+// ofGroup leaves of what followed transitions what concerns a group: its steps, and orders.
+func ofGroup(list []daemon.Transition, group string) []daemon.Transition {
+	out := slices.Clone(list)
+	for i := range out {
+		var kept []daemon.Followup
+		for _, f := range out[i].Followed {
+			if f.What == group || strings.HasPrefix(f.What, group+": ") || strings.HasPrefix(f.What, "order: ") {
+				kept = append(kept, f)
+			}
+		}
+		out[i].Followed = kept
+	}
+	return out
+}
+
+// inOrder sorts transitions, the newest last.
+func inOrder(list []daemon.Transition) {
+	slices.SortStableFunc(list, func(a, b daemon.Transition) int {
+		return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.Seq, b.Seq))
+	})
 }
 
 // historyPrinter prints a history for people.
@@ -73,9 +123,7 @@ func (p *historyPrinter) all(w io.Writer, list []daemon.Transition) {
 		return
 	}
 	list = slices.Clone(list)
-	slices.SortStableFunc(list, func(a, b daemon.Transition) int {
-		return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.Seq, b.Seq))
-	})
+	inOrder(list)
 	for i := range list {
 		t := &list[i]
 		p.line(w, fmt.Sprintf("%s  %s  %s -> %s", t.At.In(p.zone).Format("2006-01-02 15:04:05.000 MST"), p.bold(clean(t.Router)),
@@ -85,7 +133,7 @@ func (p *historyPrinter) all(w io.Writer, list []daemon.Transition) {
 			p.line(w, "    "+p.dim(s))
 		}
 		for _, f := range t.Followed {
-			text := followup(f)
+			text := p.followup(t, f)
 			if f.Error != "" {
 				text = p.red(text)
 			}
@@ -154,15 +202,23 @@ func says(sentence, words string) bool {
 	}
 }
 
-// followup is one thing that was done, and how long after the transition.
-func followup(f daemon.Followup) string {
+// longAfter is from when on the time of day says more of what followed a transition
+// than how long after it that was, in seconds.
+const longAfter = 10.0
+
+// followup is one thing that was done, and how long after the transition, or when.
+func (p *historyPrinter) followup(t *daemon.Transition, f daemon.Followup) string {
 	what, note := clean(f.What), ""
 	if f.Note != "" {
 		note = " (" + clean(f.Note) + ")"
 	}
-	after, hook := took(f.After), strings.HasPrefix(f.What, "hook ")
-	if f.After >= 60 { // a reload may come days after the transition
-		after = span(time.Duration(f.After * float64(time.Second)))
+	after, hook := "after "+took(f.After), strings.HasPrefix(f.What, "hook ")
+	if f.After > longAfter {
+		at, began := t.At.Add(time.Duration(f.After*float64(time.Second))).In(p.zone), t.At.In(p.zone)
+		after = "at " + at.Format("15:04:05.000")
+		if at.YearDay() != began.YearDay() || at.Year() != began.Year() { // it may come days after the transition
+			after = "at " + at.Format("2006-01-02 15:04:05")
+		}
 	}
 	if f.Error != "" {
 		doing := map[string]string{"addresses added": "adding the addresses", "addresses removed": "removing the addresses", "announced": "announcing"}
@@ -170,22 +226,25 @@ func followup(f daemon.Followup) string {
 			what = d
 		}
 		if hook {
-			after = took(f.Took)
+			after = "after " + took(f.Took)
 		}
-		return fmt.Sprintf("%s failed after %s: %s%s", what, after, clean(f.Error), note)
+		return fmt.Sprintf("%s failed %s: %s%s", what, after, clean(f.Error), note)
 	}
 	switch {
 	case f.What == "addresses added":
-		return fmt.Sprintf("addresses there after %s%s", after, note)
+		return fmt.Sprintf("addresses there %s%s", after, note)
 	case f.What == "addresses removed":
-		return fmt.Sprintf("addresses off after %s%s", after, note)
+		return fmt.Sprintf("addresses off %s%s", after, note)
 	case f.What == "announced":
-		return fmt.Sprintf("announced%s after %s", note, after)
+		return fmt.Sprintf("announced%s %s", note, after)
 	case f.What == "reload":
-		return fmt.Sprintf("reloaded after %s%s", after, note)
+		return fmt.Sprintf("reloaded %s%s", after, note)
 	case hook:
+		if f.After > longAfter {
+			return fmt.Sprintf("%s: exit 0 in %s, %s%s", what, took(f.Took), after, note)
+		}
 		return fmt.Sprintf("%s: exit 0 in %s%s", what, took(f.Took), note)
 	default:
-		return fmt.Sprintf("%s after %s%s", what, after, note)
+		return fmt.Sprintf("%s %s%s", what, after, note)
 	}
 }

@@ -47,6 +47,30 @@ func TestHistoryText(t *testing.T) {
 	}
 }
 
+// What followed much later is told by the clock; a group has what concerns it.
+func TestHistoryOfGroup(t *testing.T) {
+	list := ofGroup([]daemon.Transition{{Seq: 1, At: noon(), Router: "web", Term: 1, From: "backup", To: "active", Reason: "x",
+		Followed: []daemon.Followup{
+			{What: "addresses added", After: 0.01},
+			{What: "site: systemd.apache up", After: 2.5},
+			{What: "site", After: 25.237, Error: "could not be brought up"},
+			{What: "sitemap: up", After: 26},
+			{What: "order: maintenance-on site", After: 90000, Note: "by root (uid 0): work"},
+		}}}, "site")
+	var b bytes.Buffer
+	(&historyPrinter{zone: time.UTC}).all(&b, list)
+	want := `2026-03-01 12:00:00.000 UTC  web  Backup -> Active
+    x
+    evidence: priority 0
+    site: systemd.apache up after 2.5 s
+    site failed at 12:00:25.237: could not be brought up
+    order: maintenance-on site at 2026-03-02 13:00:00 (by root (uid 0): work)
+`
+	if b.String() != want {
+		t.Errorf("got\n%swant\n%s", b.String(), want)
+	}
+}
+
 // The evidence line says what the reason has not said.
 func TestEvidenceDoesNotRepeat(t *testing.T) {
 	for _, tt := range []struct {
