@@ -135,7 +135,7 @@ func (d Drop) Explain() string {
 	case DropDuplicateSource:
 		return "another host sends from our own address: duplicate IP address on the link"
 	case DropNotReady:
-		return "this router is in Initialize"
+		return "came while this router was in Initialize"
 	default:
 		return d.String()
 	}

@@ -149,13 +149,13 @@ func TestExitCodes(t *testing.T) {
 		{[]string{"history", "-n", "0"}, 2, "", "--limit must be from 1 to 10000"},
 		{[]string{"history", "-n", "many"}, 2, "", "invalid argument"},
 
-		{[]string{"reload", "--control", socket}, 0, "added     web\nadjusted  dns: priority 150 -> 50, hooks\nreloaded, 1 unchanged\n", ""},
+		{[]string{"reload", "--control", socket}, 0, "added     web\nadjusted  dns: priority 150 -> 50, hooks\nreloaded, unchanged: 1 virtual router\n", ""},
 		{[]string{"reload", "-o", "json", "--control", socket}, 0, `"priority 150 -> 50"`, ""},
 		{[]string{"reload", "--control", broken}, 1, "", "Error: Unusable vrid\nbackbeat: nothing was changed: bad.hcl has 1 error\n"},
 		{[]string{"reload", "-o", "json", "--control", broken}, 1, `"ok": false`, ""},
 		{[]string{"reload", "web"}, 2, "", "takes no arguments"},
 
-		{[]string{"plan", "--control", socket}, 0, "would add     web\nwould adjust  dns: priority 150 -> 50, hooks\na reload would leave 1 unchanged\n", ""},
+		{[]string{"plan", "--control", socket}, 0, "would add     web\nwould adjust  dns: priority 150 -> 50, hooks\na reload would leave unchanged: 1 virtual router\n", ""},
 		{[]string{"plan", "-o", "json", "--control", socket}, 0, `"priority 150 -> 50"`, ""},
 		{[]string{"plan", "--control", broken}, 1, "", "Error: Unusable vrid\nbackbeat: a reload would change nothing: bad.hcl has 1 error\n"},
 		{[]string{"plan", "-o", "json", "--control", broken}, 1, `"ok": false`, ""},

@@ -319,6 +319,9 @@ func (f *follower) closed(st *control.Status, q *control.CommandRequest) string 
 	case daemon.CommandStandby:
 		return fmt.Sprintf("%s is in standby until %s%s", all, command("online"), until)
 	case daemon.CommandOnline:
+		if !slices.ContainsFunc(f.routers, func(n string) bool { r := routerIn(f.before, n); return r != nil && r.Standby != "" }) {
+			return "" // the answer has said that it is not
+		}
 		return all + " is not in standby" + f.stands(st)
 	case daemon.CommandMove:
 		switch {
@@ -330,10 +333,19 @@ func (f *follower) closed(st *control.Status, q *control.CommandRequest) string 
 			return fmt.Sprintf("%s has moved; this host does not take it back while the other is well (%s lets priorities decide again)", name, command("unmove"))
 		}
 	case daemon.CommandUnmove:
+		if !slices.ContainsFunc(f.routers, func(n string) bool {
+			r := routerIn(f.before, n)
+			return r != nil && (r.Pinned != "" || r.MovedAway || r.MovedHere || r.SteppingAside != "" || r.Yielding)
+		}) {
+			return "" // the answer has said that it was not moved
+		}
 		return name + ": priorities decide again"
 	case daemon.CommandMaintenanceOn:
 		return fmt.Sprintf("maintenance of %s: steps are looked at and not touched until %s%s", joined(f.services), command("maintenance off"), until)
 	case daemon.CommandMaintenanceOff:
+		if !slices.ContainsFunc(f.services, func(n string) bool { s := serviceIn(f.before, n); return s != nil && s.Maintenance != "" }) {
+			return "" // the answer has said that there was none
+		}
 		return "maintenance is over" + f.stands(st)
 	case daemon.CommandGroupStop:
 		what := "all of it stays down"

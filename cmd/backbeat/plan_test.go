@@ -37,7 +37,7 @@ func TestPlanOfGroups(t *testing.T) {
 	want := `would adjust  service group site: step systemd.apache changed
               its first 2 steps stay as they are
 would remove  service group post
-a reload would leave 1 unchanged
+a reload would leave unchanged: 1 virtual router
 `
 	if b.String() != want {
 		t.Errorf("got\n%s", b.String())

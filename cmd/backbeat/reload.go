@@ -98,9 +98,9 @@ type words struct {
 
 var (
 	reloadWords = words{map[string]string{"add": "added", "remove": "removed", "adjust": "adjusted", "replace": "replaced"}, 9,
-		"reloaded, nothing differs", "reloaded, %d unchanged"}
+		"reloaded, nothing differs", "reloaded, unchanged: %s"}
 	planWords = words{map[string]string{"add": "would add", "remove": "would remove", "adjust": "would adjust", "replace": "would replace"}, 13,
-		"a reload would change nothing", "a reload would leave %d unchanged"}
+		"a reload would change nothing", "a reload would leave unchanged: %s"}
 )
 
 // printPlan prints what a reload did or would do, without the routers that do not notice.
@@ -133,7 +133,7 @@ func printPlan(w io.Writer, l look, r *control.Reload, say words) {
 		fmt.Fprintf(w, say.nothing+" (%s)\n", plural(kept, "virtual router"))
 		return
 	}
-	fmt.Fprintf(w, say.after+"\n", kept)
+	fmt.Fprintf(w, say.after+"\n", plural(kept, "virtual router"))
 }
 
 // maxDifferences keeps a change of a hundred addresses readable.

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"time"
 
@@ -154,7 +156,7 @@ func outputFlag(c *cobra.Command) *format {
 
 // controlFlag adds --control to a verb that talks to the daemon.
 func controlFlag(c *cobra.Command) *string {
-	return c.Flags().String("control", control.DefaultPath, "the daemon's control `socket`")
+	return c.Flags().String("control", cmp.Or(os.Getenv("BACKBEAT_CONTROL"), control.DefaultPath), "the daemon's control `socket`; the environment variable BACKBEAT_CONTROL names another one")
 }
 
 // atMostOne is cobra.MaximumNArgs(1) in plain words.

@@ -32,7 +32,8 @@ func (t *tool) runVerb() *cobra.Command {
 CAP_NET_ADMIN.
 
 Signals: HUP reads the configuration anew; TERM and INT step aside without losing
-a packet and leave, and leave at once when they come again.`,
+a packet and leave, and leave at once when they come again; USR2 leaves everything as
+it is to the next daemon (systemctl restart, when the unit sends it).`,
 		Args: none,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if o.control == "" {

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -39,6 +40,9 @@ With --check one line for a monitoring system (Nagios), and the exit status 0 (O
 		name := ""
 		if len(args) == 1 {
 			name = args[0]
+		}
+		if *check && output.json() {
+			return errors.New("--check prints one line for a monitoring system, and no JSON: use one of the two")
 		}
 		if *check {
 			return t.checkLine(ctx, *path, name)

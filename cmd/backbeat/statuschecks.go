@@ -28,7 +28,7 @@ func (p *statusPrinter) checks(w io.Writer) {
 			well++
 			continue
 		}
-		rows = append(rows, []cell{{text: clean(c.Name), paint: p.bold}, {text: c.Verdict, paint: p.verdict(c)},
+		rows = append(rows, []cell{{text: clean(c.Name), paint: p.bold}, {text: verdictText(c), paint: p.verdict(c)},
 			{text: span(p.now.Sub(c.Since))}, {text: p.lastRun(c)}})
 	}
 	fmt.Fprintln(w)
@@ -40,6 +40,14 @@ func (p *statusPrinter) checks(w io.Writer) {
 	if well > 0 {
 		p.line(w, p.dim(plural(well, "check")+" healthy"), 2)
 	}
+}
+
+// verdictText is the verdict, marked where it is bad for somebody.
+func verdictText(c *daemon.CheckStatus) string {
+	if c.Stand == checks.Bad.String() && len(c.Routers) > 0 {
+		return c.Verdict + " !"
+	}
+	return c.Verdict
 }
 
 func (p *statusPrinter) verdict(c *daemon.CheckStatus) func(string) string {
@@ -149,7 +157,9 @@ func checkWarnings(list []daemon.CheckStatus) (out []string) {
 		case c.Stand == checks.Bad.String() && len(c.Routers) > 0:
 			out = append(out, fmt.Sprintf("check %s is %s: %s", clean(c.Name), clean(c.Verdict), clean(c.Why)))
 		}
-		if c.Late > 0 && c.Runs > 0 && c.Late*10 > c.Runs {
+		// What is late because it fails at its timeout is said above.
+		slow := c.Timeout < c.Interval || c.Last != nil && c.Last.Outcome == checks.Passed.String()
+		if c.Late > 0 && c.Runs > 0 && c.Late*10 > c.Runs && slow {
 			out = append(out, fmt.Sprintf("check %s is slower than its interval of %s: left out %s", clean(c.Name), took(c.Interval), times(c.Late)))
 		}
 	}

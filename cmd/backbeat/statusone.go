@@ -136,7 +136,11 @@ func wireLines(r *daemon.RouterStatus) []string {
 func (p *statusPrinter) peerLines(r *daemon.RouterStatus) (out []string) {
 	for i := range r.Peers {
 		v := &r.Peers[i]
-		s := fmt.Sprintf("%s: VRRPv%d, priority %d, every %s, %s, heard %s", clean(v.Address), v.Version, v.Priority, took(v.Interval),
+		prio := fmt.Sprintf("priority %d", v.Priority)
+		if v.Priority == vrrp.PriorityStop { // a Backup with a service group says so, and so does whoever leaves
+			prio = "has said that it holds nothing (priority 0)"
+		}
+		s := fmt.Sprintf("%s: VRRPv%d, %s, every %s, %s, heard %s", clean(v.Address), v.Version, prio, took(v.Interval),
 			addressCount(v.AddressCount), ago(v.HeardAgo))
 		if v.ForeignGroup {
 			s += ", none of them ours: another group on this VRID"

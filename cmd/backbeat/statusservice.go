@@ -128,7 +128,7 @@ func stepNotes(k *daemon.StepStatus) (out []string) {
 	switch {
 	case k.Progress != "":
 		out = append(out, clean(k.Progress))
-	case k.Detail != "":
+	case k.Detail != "" && !(k.State == "down" && !k.Stuck && couldBe(k.Detail)):
 		out = append(out, clean(k.Detail))
 	}
 	if k.Unqualified != "" && k.Unqualified != k.Detail {
@@ -141,6 +141,12 @@ func stepNotes(k *daemon.StepStatus) (out []string) {
 		out = append(out, fmt.Sprintf("restarts %d/%d", k.Restarts, k.Allowed))
 	}
 	return out
+}
+
+// couldBe reports whether a detail says only that a step could be brought up: of one
+// that is down that is no news.
+func couldBe(detail string) bool {
+	return strings.HasPrefix(detail, "its commands can be run") || strings.HasPrefix(detail, "installed")
 }
 
 // remarks are what else is to be said of a group, with what to do about it.
@@ -159,7 +165,11 @@ func (p *statusPrinter) remarks(s *daemon.ServiceStatus) (out []string) {
 		out = append(out, p.yellow("next: it is tried again by itself. If the other host is off for certain: backbeat fence --confirm "+name))
 	}
 	if s.StoppedFrom != "" {
-		out = append(out, p.yellow(fmt.Sprintf("next: backbeat group start %s lets %s and what stands on it up", name, clean(s.StoppedFrom))))
+		first := ""
+		if s.Maintenance != "" {
+			first = "backbeat maintenance off, then "
+		}
+		out = append(out, p.yellow(fmt.Sprintf("next: %sbackbeat group start %s lets %s and what stands on it up", first, name, clean(s.StoppedFrom))))
 	}
 	if s.Maintenance != "" {
 		out = append(out, p.yellow("hands off: "+clean(s.Maintenance)))

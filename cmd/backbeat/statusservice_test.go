@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/backbeat-ha/backbeat/checks"
 	"github.com/backbeat-ha/backbeat/daemon"
 	"github.com/backbeat-ha/backbeat/daemon/control"
 )
@@ -97,5 +98,29 @@ func TestServiceStatusIsHarmless(t *testing.T) {
 				t.Errorf("not harmless: %q", line)
 			}
 		}
+	}
+}
+
+// What a newcomer took for trouble, and what was none.
+func TestStatusDoesNotAlarmForNothing(t *testing.T) {
+	dead := daemon.CheckStatus{Name: "ping.gw", Verdict: "failed", Stand: checks.Bad.String(), Why: "timed out", Routers: []string{"web"}, Interval: 1, Timeout: 1, Runs: 5, Late: 4,
+		Last: &daemon.RunStatus{Outcome: checks.Failed.String()}}
+	if list := checkWarnings([]daemon.CheckStatus{dead}); len(list) != 1 {
+		t.Errorf("a dead target is slow, too: %q", list)
+	}
+	if s := verdictText(&dead); s != "failed !" {
+		t.Errorf("a bad check is not marked: %q", s)
+	}
+	slow := dead
+	slow.Stand, slow.Last = checks.Good.String(), &daemon.RunStatus{Outcome: checks.Passed.String()}
+	if list := checkWarnings([]daemon.CheckStatus{slow}); len(list) != 1 || !strings.Contains(list[0], "slower than its interval") {
+		t.Errorf("a slow check: %q", list)
+	}
+	p := &statusPrinter{}
+	if list := p.peerLines(&daemon.RouterStatus{Peers: []daemon.PeerStatus{{Address: "192.0.2.2", Version: 3, SameAddresses: true}}}); !strings.Contains(list[0], "has said that it holds nothing") {
+		t.Errorf("a peer with priority 0: %q", list)
+	}
+	if list := stepNotes(&daemon.StepStatus{State: "down", Detail: "its commands can be run"}); len(list) != 0 {
+		t.Errorf("a step that could be brought up: %q", list)
 	}
 }

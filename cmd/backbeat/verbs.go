@@ -170,6 +170,8 @@ func (t *tool) groupVerb() *cobra.Command {
 	group := &cobra.Command{
 		Use:   "group",
 		Short: "Stop, start or restart a service group or its upper steps",
+		Long: `Stop, start or restart the steps of a service group, all of them or a STEP and what
+stands on it (site/apache). The election goes on, and the virtual router stays where it is.`,
 		RunE: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
 				return fmt.Errorf("there is no group %q; there are stop, start and restart", args[0])
