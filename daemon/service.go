@@ -30,6 +30,10 @@ type service struct {
 	// have been Active meanwhile. Another router counts its own terms.
 	held   uint64
 	heldBy actions.RouterID
+	// addedTo is the router that was Active already when a reload added the group, in
+	// its term addedIn.
+	addedTo actions.RouterID
+	addedIn uint64
 	// owes: a LetGo is due as soon as the ladder is down.
 	owes bool
 	// toldTimes is how often it was said to the Active of now, toldAt when last.
@@ -91,6 +95,11 @@ func (l *Loop) newService(now time.Duration, c *ServiceConfig) {
 	l.services = append(l.services, s)
 	if l.orders.of(OrderMaintenance, c.Ladder.Name) != nil {
 		l.stepService(now, s, actions.Manage{On: false})
+	}
+	if r := l.find(c.first()); r != nil && r.fsm.State() == vrrp.Active {
+		// Added to a router that serves: the other host, which is a Backup, says that
+		// it holds nothing as soon as it has the group too. Until then it is waited for.
+		s.addedTo, s.addedIn = r.id, r.fsm.Term()
 	}
 	l.recallService(now, s)
 	l.stepService(now, s, actions.LadderTimeout{})
@@ -195,6 +204,9 @@ func (l *Loop) steer(now time.Duration, s *service) {
 func (s *service) peerBefore(r *router) actions.Peer {
 	if s.heldBy == r.id && s.held == r.fsm.Term() {
 		return actions.PeerNone // Active all the time
+	}
+	if s.addedTo == r.id && s.addedIn == r.fsm.Term() {
+		return actions.PeerReleasing
 	}
 	return peerAfter(r.fsm.Why())
 }

@@ -300,6 +300,31 @@ func TestServiceFences(t *testing.T) {
 	h.want(h.group().State, "up")
 }
 
+// A group that a reload adds to a router that serves waits for a word of the Backup,
+// which says it as soon as it has the group too, and does not shoot it meanwhile.
+func TestServiceAddedToAnActiveRouter(t *testing.T) {
+	h := services(t, group1(), web())
+	cfg := config(web())
+	reply := make(chan daemon.Plan, 1)
+	h.g.post(daemon.Reload{Config: cfg, Reply: reply}) // none to begin with
+	<-reply
+	h.g.up()
+	h.pass(5 * s)
+	h.g.apply()
+	cfg = config(web())
+	cfg.Services = []daemon.ServiceConfig{group1(func(c *daemon.ServiceConfig) {
+		c.Ladder.Safety = actions.SafetySpec{Mode: actions.SafetyFence, ReleaseTimeout: 20 * s, Fence: []actions.FenceSpec{{Name: "ipmi", Timeout: 5 * s}}}
+	})}
+	h.did()
+	h.g.post(daemon.Reload{Config: cfg, Reply: reply})
+	<-reply
+	h.pass(3 * s)
+	h.want(h.did(), "")
+	h.hear(0)
+	h.pass(s)
+	h.want(h.did(), "start drbd.data, start systemd.apache")
+}
+
 // Fence devices are tried now and then, and trouble with them is shown.
 func TestFenceDevicesAreTried(t *testing.T) {
 	h := services(t, group1(func(c *daemon.ServiceConfig) {
