@@ -53,6 +53,7 @@ install: ## install the binary, the unit, the examples below DESTDIR and PREFIX 
 	install -d -m 0755 $(DESTDIR)/etc/backbeat
 	test -e $(DESTDIR)/etc/default/backbeat || install -D -m 0644 packaging/backbeat.default $(DESTDIR)/etc/default/backbeat
 	install -D -m 0644 packaging/hardened.conf $(DESTDIR)$(PREFIX)/share/doc/backbeat/hardened.conf
+	for f in docs/*.md docs/*/*.md; do install -D -m 0644 "$$f" "$(DESTDIR)$(PREFIX)/share/doc/backbeat/$$f"; done
 	for f in examples/*/*.hcl; do install -D -m 0644 "$$f" "$(DESTDIR)$(PREFIX)/share/doc/backbeat/$$f"; done
 
 uninstall: ## remove what install has put there, but no configuration and no history
@@ -60,7 +61,7 @@ uninstall: ## remove what install has put there, but no configuration and no his
 	  echo "backbeat is running: systemctl disable --now backbeat first" >&2; exit 1; fi
 	rm -f $(DESTDIR)$(PREFIX)/bin/backbeat $(DESTDIR)$(PREFIX)/lib/systemd/system/backbeat.service
 	rm -f $(DESTDIR)$(PREFIX)/lib/sysusers.d/backbeat.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/backbeat.conf
-	rm -rf $(DESTDIR)$(PREFIX)/share/doc/backbeat/examples $(DESTDIR)$(PREFIX)/share/doc/backbeat/hardened.conf
+	rm -rf $(DESTDIR)$(PREFIX)/share/doc/backbeat/examples $(DESTDIR)$(PREFIX)/share/doc/backbeat/docs $(DESTDIR)$(PREFIX)/share/doc/backbeat/hardened.conf
 	@for d in $(DESTDIR)$(PREFIX)/share/doc/backbeat $(DESTDIR)/etc/backbeat; do rmdir "$$d" 2>/dev/null || true; done
 	@if cmp -s packaging/backbeat.default $(DESTDIR)/etc/default/backbeat; then rm $(DESTDIR)/etc/default/backbeat; fi
 	@echo "left alone, where they are: /etc/backbeat, /etc/default/backbeat, /var/lib/backbeat, the group and the account backbeat"

@@ -92,6 +92,9 @@ func (t *tool) release(ctx context.Context, config, runtimeDir string, afterExit
 	if err != nil || cfg == nil {
 		return fmt.Errorf("what was left behind is removed, but without a readable configuration nobody can be told goodbye: %s", config)
 	}
+	if n := len(cfg.Services); n > 0 {
+		fmt.Fprintf(t.out, "%s left as it is: steps that run go on running until backbeat starts here again\n", plural(n, "service group"))
+	}
 	for _, name := range goodbye(ctx, cfg, left) {
 		fmt.Fprintf(t.out, "said goodbye for %s\n", name)
 	}

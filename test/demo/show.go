@@ -120,7 +120,7 @@ func (s *show) table(results []result) bool {
 	}
 	fmt.Fprintf(s.w, "\n  silence: the longest time in which the client got no answer. takeover: from the fault to the first answer of the other router.\n")
 	fmt.Fprintf(s.w, "  The bound counts from the last advertisement, so a fault costs up to one interval less.\n")
-	fmt.Fprintf(s.w, "  A killed daemon leaves its addresses behind: its kernel answers until the other's announcement moves the clients.\n")
+	fmt.Fprintf(s.w, "  A killed daemon leaves its addresses behind: its kernel lets them go when their lifetime ends, at about the moment the other takes over.\n")
 	fmt.Fprintf(s.w, "  The client's own worst stall was %s.\n", seconds(worst))
 	if good {
 		fmt.Fprintf(s.w, "\n  %s\n", s.paint(green, "Every takeover happened."))
