@@ -13,7 +13,7 @@ func (r *Router) enterActive(now time.Duration, why Reason, fx []Effect) []Effec
 	fx = r.send(now, r.priority, fx)
 	fx = r.become(now, Active, why, fx)
 	r.counters.ActiveTransitions++
-	r.promoted = why.Cause
+	r.promoted, r.before = why.Cause, r.heard.Src
 	r.disarm(timerActiveDown, timerHold)
 	r.resigned, r.grant, r.ready, r.aside = netip.Addr{}, 0, false, false
 	r.activeInterval = r.spec.Interval // ours now: what our peers wait for
@@ -108,6 +108,9 @@ func (r *Router) onDemote(now time.Duration, e Demote, fx []Effect) []Effect {
 	}
 	if !r.yielding && !e.Quiet { // else it has been said
 		fx = r.send(now, PriorityStop, fx)
+	}
+	if r.yielding && r.fault.Peaceful() { // it was on its way out, and goes on
+		return r.leave(now, r.leaving, fx)
 	}
 	r.activeInterval, r.following = r.spec.Interval, false
 	return r.enterBackup(now, now, Reason{Cause: CauseSyncGroup, Detail: e.Detail}, fx)

@@ -153,7 +153,7 @@ func (r *Router) enterBackup(now, from time.Duration, why Reason, fx []Effect) [
 func (r *Router) backupReceived(now time.Duration, e *Received, fx []Effect) []Effect {
 	a := &e.Advert
 	switch {
-	case a.Priority == PriorityStop && r.ready:
+	case a.Priority == PriorityStop && (r.ready || r.bystander(e)):
 	case a.Priority == PriorityStop:
 		// Unconditionally, even when that is later than the remaining time: the
 		// literal reading, and what keepalived and FRR do.
@@ -173,10 +173,22 @@ func (r *Router) backupReceived(now time.Duration, e *Received, fx []Effect) []E
 		r.follow(e)
 	default:
 		r.counters.LowerDiscarded++
-		r.remember(e)
+		if r.remember(e); r.resigned != e.Src {
+			r.resigned = netip.Addr{} // this one is Active now
+		}
 	}
 	return fx
 }
+
+// bystander reports whether an advert is not from the Active, whom we hear: if it is
+// priority 0, somebody else says that nothing is held there (LetGo), or has lost.
+func (r *Router) bystander(e *Received) bool {
+	return r.heard.Src.IsValid() && r.heard.Src != e.Src && e.At-r.heard.At <= r.heard.Interval+r.skewTime()
+}
+
+// GaveUp reports whether a priority 0 may be that of the Active, and not of somebody
+// else while that one is heard.
+func (r *Router) GaveUp(e *Received) bool { return !r.bystander(e) }
 
 // healthier reports whether not to preempt would mean to leave an Active that says it is
 // degraded alone: that is not what the setting is for.

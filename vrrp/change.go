@@ -75,13 +75,18 @@ func (r *Router) setPriority(now time.Duration, p uint8, ask bool, detail string
 	r.priority = p
 	switch r.state {
 	case Backup:
-		if r.ready {
+		switch {
+		case r.ready:
 			r.reconsider(now)
-		} else {
+		case r.recalled != nil:
+			// Its timer runs from the moment at which the link is known.
+		default:
 			r.arm(timerActiveDown, max(r.timers[timerActiveDown]+r.skewTime()-before, now))
 		}
 	case Active:
 		switch {
+		case r.recalled != nil:
+			// The first advert says it, as soon as the link is known.
 		case r.asking && r.leaving.Cause == CauseMoved && !fell:
 			// It is on its way out, whatever it would be worth.
 		case r.asking && !fell:
@@ -162,7 +167,7 @@ func (r *Router) onConfigure(now time.Duration, e Configure, fx []Effect) []Effe
 func (r *Router) guess(now, interval time.Duration) {
 	before := r.downInterval()
 	r.activeInterval = interval
-	if !r.ready && !r.resigned.IsValid() {
+	if !r.ready && !r.resigned.IsValid() && r.recalled == nil {
 		r.arm(timerActiveDown, max(now, r.grant, r.timers[timerActiveDown]+r.downInterval()-before))
 	}
 }

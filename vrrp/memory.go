@@ -39,6 +39,13 @@ func (r *Router) Remember() (Memory, bool) {
 		Down: r.timers[timerActiveDown], Hold: r.timers[timerHold], Resigned: r.resigned, Aside: r.aside, Counters: r.counters}, true
 }
 
+// Memorable reports whether a successor can go on from here: true in Initialize, where
+// there is nothing to go on with, and false for a moment only.
+func (r *Router) Memorable() bool {
+	_, ok := r.Remember()
+	return ok || r.state == Initialize
+}
+
 // Recall puts a new Router where the one before has been, before its first Step.
 // With the first good LinkState it goes on: an Active advertises at once, and a
 // Backup gives the Active that it could not hear meanwhile one interval and skew.
@@ -61,7 +68,7 @@ func (r *Router) Recall(now time.Duration, m *Memory) bool {
 	r.activeInterval, r.following, r.heard, r.learned = m.Interval, m.Following, m.Heard, m.Form
 	r.resigned, r.aside, r.counters = m.Resigned, m.Aside, m.Counters
 	if m.State == Active {
-		r.promoted = m.Reason.Cause
+		r.promoted, r.before = m.Reason.Cause, m.Heard.Src
 	}
 	r.recalled = m
 	return true
@@ -71,6 +78,9 @@ func (r *Router) Recall(now time.Duration, m *Memory) bool {
 func (r *Router) resumeFrom(now time.Duration, fx []Effect) []Effect {
 	m := r.recalled
 	r.recalled = nil
+	if r.state == Active && r.yielding { // it is to leave already: the addresses stay for that
+		return append(fx, Effect{Kind: Hold, Term: r.term})
+	}
 	if r.state == Active {
 		r.activeInterval = r.spec.Interval
 		r.arm(timerAdver, onGrid(now+r.spec.Interval))

@@ -32,8 +32,13 @@ func (r *Router) onTakeOver(now time.Duration, e TakeOver, fx []Effect) []Effect
 // onLetGo may be sent from Initialize as well: whoever left on request, or for a
 // fault in peace, still has a link.
 func (r *Router) onLetGo(now time.Duration, fx []Effect) []Effect {
-	if r.state == Active || !r.source.IsValid() || r.fault != FaultNone && !r.fault.Peaceful() {
+	if !r.CanLetGo() {
 		return fx
 	}
 	return r.send(now, PriorityStop, fx)
+}
+
+// CanLetGo reports whether LetGo would be heard: the router is not Active, and has a link.
+func (r *Router) CanLetGo() bool {
+	return r.state != Active && r.source.IsValid() && (r.fault == FaultNone || r.fault.Peaceful())
 }

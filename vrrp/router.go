@@ -80,6 +80,7 @@ type Router struct {
 	since    time.Duration // of the last transition
 	started  time.Duration // when it left Initialize
 	heard    Heard
+	before   netip.Addr // who was Active before us, as far as heard
 	resigned netip.Addr // who sent priority 0 last, while its Skew_Time runs
 	grant    time.Duration
 	learned  ChecksumForm

@@ -91,6 +91,10 @@ func (r *Router) Parting() bool {
 // after a stall.
 func (r *Router) Speaks() bool { return r.state == Active && r.timers[timerListen] == Never }
 
+// Before returns who was heard last as Active before this router became it; invalid if
+// nobody was. It need not be who gave up (Reason.Peer): anybody may say priority 0.
+func (r *Router) Before() netip.Addr { return r.before }
+
 // Why returns the reason of the last transition.
 func (r *Router) Why() Reason { return r.reason }
 
