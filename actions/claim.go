@@ -55,11 +55,11 @@ func (l *Ladder) claimed(now time.Duration, fx []LadderEffect) ([]LadderEffect, 
 	case c.peer == PeerReleasing && now < c.until:
 		c.why, c.at = "waiting for the host that was Active before to let go", c.until
 		return fx, false
-	case l.spec.Safety.Mode != SafetyFence:
-		return l.grant(c.risk(), fx), true
 	case c.peer == PeerSilent && now < c.word:
 		c.why, c.at = "waiting a moment for a word of the other host", c.word
 		return fx, false
+	case l.spec.Safety.Mode != SafetyFence:
+		return l.grant(c.risk(), fx), true
 	case c.tries > 0 && now < c.at:
 		return fx, false
 	}

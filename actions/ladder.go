@@ -42,8 +42,8 @@ type Aim struct {
 	Up bool
 	// Peer is who may still have exclusive data, if Up.
 	Peer Peer
-	// Word is how long a silent peer is waited for before it is fenced: one that
-	// lives and holds nothing says so as soon as it hears us.
+	// Word is how long a silent peer is waited for before it is fenced, or taken for
+	// dead: one that lives and holds nothing says so as soon as it hears us.
 	Word time.Duration
 }
 
@@ -179,6 +179,7 @@ type StepCounters struct {
 type qualification struct {
 	asked bool
 	ok    bool
+	again bool // it said no, and may say yes another time
 	why   string
 }
 

@@ -3,11 +3,12 @@ package actions
 import "time"
 
 // Known reports whether every step has been looked at, and those that are down
-// have been asked whether they could be brought up.
+// have been asked whether they could be brought up, which nobody is in maintenance or
+// on the way out.
 func (l *Ladder) Known() bool {
 	for i := range l.steps {
 		r := &l.steps[i]
-		if !r.looked || r.state == Down && !r.qualified.asked && !l.up && l.managed {
+		if !r.looked || r.state == Down && !r.qualified.asked && !l.up && l.managed && !l.leaving {
 			return false
 		}
 	}
@@ -195,3 +196,7 @@ func (l *Ladder) Moving() bool {
 	}
 	return l.claim.job != 0
 }
+
+// Claim returns who may still have exclusive data that is not granted, and whether
+// they have said that they let go.
+func (l *Ladder) Claim() (peer Peer, released bool) { return l.claim.peer, l.claim.released }

@@ -29,7 +29,7 @@ func (l *Ladder) watch(now time.Duration, fx []LadderEffect) []LadderEffect {
 			// What still comes down may be what it needs.
 		case !r.prepared:
 			fx = l.give(now, i, Prepare, r.spec.StartTimeout, fx)
-		case l.spec.Qualify > 0 || !r.qualified.asked:
+		case l.spec.Qualify > 0 || !r.qualified.asked || r.qualified.again:
 			fx = l.give(now, i, Qualify, r.spec.Monitor.Timeout, fx)
 		}
 	}
@@ -60,8 +60,13 @@ func (l *Ladder) onQualified(now time.Duration, r *rung, d *Done, fx []LadderEff
 		}
 		return fx
 	}
-	if r.due = Never; l.spec.Qualify > 0 {
+	switch {
+	case l.spec.Qualify > 0:
 		r.due = now + l.spec.Qualify
+	case d.OK || d.Hopeless:
+		r.due = Never
+	default:
+		r.due = now + preparePause // who is asked once only is not out for ever
 	}
 	if !d.OK {
 		r.prepared = false // what it needs may have gone (drbd: down)
@@ -72,7 +77,7 @@ func (l *Ladder) onQualified(now time.Duration, r *rung, d *Done, fx []LadderEff
 // judgeFitness notes whether this host could bring a step up.
 func (l *Ladder) judgeFitness(r *rung, d *Done, fx []LadderEffect) []LadderEffect {
 	was := r.qualified
-	r.qualified = qualification{asked: true, ok: d.OK, why: d.Detail}
+	r.qualified = qualification{asked: true, ok: d.OK, again: !d.OK && !d.Hopeless, why: d.Detail}
 	r.detail = d.Detail
 	i := l.index(r)
 	switch {
