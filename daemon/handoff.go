@@ -3,6 +3,8 @@ package daemon
 import (
 	"fmt"
 	"log/slog"
+	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/backbeat-ha/backbeat/actions"
@@ -43,6 +45,10 @@ type RouterHandoff struct {
 	MovedHere bool        `json:"moved_here,omitempty"`
 	// Held says that the addresses are in the kernel.
 	Held bool `json:"held"`
+	// HookDue: hooks have yet to be told of the last transition.
+	HookDue bool `json:"hook_due,omitempty"`
+	// ToldActive is who has been told that nothing is held here.
+	ToldActive netip.Addr `json:"told_active,omitzero"`
 }
 
 // CheckHandoff is what was known of one check.
@@ -59,9 +65,19 @@ type ServiceHandoff struct {
 	// Term is that of the router for which it was up; Owes that exclusive data may be in use.
 	Term uint64 `json:"term"`
 	Owes bool   `json:"owes"`
-	// Claimed: exclusive data may be taken. Without it the successor asks anew.
-	Claimed bool `json:"claimed"`
+	// Claimed: exclusive data may be taken. If not, Peer is who may still have it,
+	// and Released says that they have let go.
+	Claimed  bool         `json:"claimed"`
+	Peer     actions.Peer `json:"peer"`
+	Released bool         `json:"released"`
+	// Told is how often the Active of now has been told that nothing is held here.
+	Told int `json:"told,omitempty"`
+	// StoppedFrom is the step from which on an operator keeps them down, if one does.
+	StoppedFrom string `json:"stopped_from,omitempty"`
 }
+
+// hooksWait is how long a HandOver waits for hooks that run or are queued.
+const hooksWait = 5 * time.Second
 
 // HandOver asks the loop to stand still and to leave everything as it is, for a
 // successor that starts at once. The answer comes when no step of a service
@@ -81,7 +97,7 @@ func (l *Loop) handOver(now time.Duration) bool {
 	}
 	select {
 	case <-h.Cancel:
-		l.handing = nil
+		l.handing, l.handBy = nil, vrrp.Never
 		return false
 	default:
 	}
@@ -90,8 +106,18 @@ func (l *Loop) handOver(now time.Duration) bool {
 			return false
 		}
 	}
+	if l.handingAt == 0 {
+		l.handingAt = now
+	}
+	hurry := now-l.handingAt >= hooksWait
+	if l.handBy = vrrp.Never; !hurry {
+		l.handBy = l.handingAt + hooksWait
+	}
 	for _, r := range l.routers {
-		if r.wishOpen || r.leaving || r.fsm.Parting() {
+		if !hurry && !r.hooks.Idle() {
+			return false // the successor would not know what has yet to be told
+		}
+		if r.wishOpen || r.leaving || !r.fsm.Memorable() {
 			return false
 		}
 	}
@@ -107,14 +133,20 @@ func (l *Loop) handoff(now time.Duration) Handoff {
 			continue
 		}
 		out.Routers = append(out.Routers, RouterHandoff{Name: r.cfg.Name, Interface: r.cfg.Interface, VRID: r.cfg.Spec.VRID, Family: r.cfg.Spec.Family,
-			Memory: m, WallSince: r.since, MovedHere: r.movedHere, Held: r.held})
+			Memory: m, WallSince: r.since, MovedHere: r.movedHere, Held: r.held, ToldActive: r.toldActive, HookDue: r.hookDue != nil})
 	}
 	for _, c := range l.checks {
 		out.Checks = append(out.Checks, CheckHandoff{Name: c.fsm.Spec().Name, Verdict: c.fsm.Verdict()})
 	}
 	for _, s := range l.services {
 		if !s.leaving {
-			out.Services = append(out.Services, ServiceHandoff{Name: s.cfg.Ladder.Name, Up: s.up, Term: s.held, Owes: s.owes, Claimed: s.ladder.View(now).Entitled})
+			h := ServiceHandoff{Name: s.cfg.Ladder.Name, Up: s.up, Term: s.held, Owes: s.owes, Told: s.toldTimes}
+			if v := s.ladder.View(now); v.Limit < len(v.Steps) {
+				h.StoppedFrom = v.Steps[v.Limit].Name
+			}
+			h.Claimed = s.ladder.View(now).Entitled
+			h.Peer, h.Released = s.ladder.Claim()
+			out.Services = append(out.Services, h)
 		}
 	}
 	return out
@@ -166,12 +198,20 @@ func (l *Loop) recall(now time.Duration, r *router) bool {
 			r.cfg.Name, h.Memory.State, vrrp.Span(now-l.inherit.from.At)))
 		return false
 	}
-	r.since, r.sinceInstant, r.movedHere = h.WallSince, h.Memory.Since, h.MovedHere
+	r.since, r.sinceInstant, r.movedHere, r.toldActive = h.WallSince, h.Memory.Since, h.MovedHere, h.ToldActive
+	for _, s := range l.services {
+		if s.up && s.heldBy == 0 && len(s.cfg.Follows) > 0 && slices.Min(s.cfg.Follows) == r.cfg.Name {
+			s.heldBy = r.id
+		}
+	}
 	// It is held although no wish has been made: what waits for a service group
 	// is there already.
 	r.held = h.Held
 	if g := l.history.each[r.cfg.Name]; g != nil && len(g.records) > 0 {
 		r.record = g.records[len(g.records)-1]
+		if h.HookDue {
+			r.hookDue = r.record
+		}
 	}
 	l.follow(now, r, Followup{What: "taken over", Note: fmt.Sprintf("from the process before (pid %d), which stood still for %s", l.inherit.from.PID, vrrp.Span(now-l.inherit.from.At))})
 	l.log(slog.LevelInfo, fmt.Sprintf("(%s) is %s as in the process before (pid %d), %s ago", r.cfg.Name, title(h.Memory.State), l.inherit.from.PID, vrrp.Span(now-l.inherit.from.At)),
@@ -187,14 +227,20 @@ func (l *Loop) recallService(now time.Duration, s *service) {
 	if h == nil {
 		return
 	}
-	s.owes = h.Owes
+	s.owes, s.toldTimes = h.Owes, h.Told
+	if i := s.ladder.Find(h.StoppedFrom); i >= 0 && h.StoppedFrom != "" {
+		l.stepService(now, s, actions.LimitHeight{Height: i})
+	}
 	if !h.Up {
 		return
 	}
-	aim := actions.Aim{Up: true, Peer: actions.PeerNone, Word: wordPause}
-	if first := l.inherit.routers[s.cfg.first()]; !h.Claimed && first != nil {
-		aim.Peer = peerAfter(first.Memory.Reason)
-	}
 	s.up, s.held = true, h.Term
+	aim := actions.Aim{Up: true, Peer: actions.PeerNone}
+	if !h.Claimed {
+		aim.Peer, aim.Word = h.Peer, wordPause // what has not been granted must not be taken now
+	}
 	l.stepService(now, s, aim)
+	if h.Released && !h.Claimed {
+		l.stepService(now, s, actions.PeerReleased{})
+	}
 }

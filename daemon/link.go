@@ -219,14 +219,14 @@ func (l *Loop) onLink(now time.Duration, v actions.LinkChanged) {
 	l.evaluate(now, routers...)
 	for _, r := range routers {
 		switch {
-		case moved && r.fsm.State() == vrrp.Active:
+		case moved && r.fsm.State() == vrrp.Active && r.held:
 			l.announce(r, false) // the neighbours, and the running schedule, know the old MAC
 		case failedOver:
 			l.step(now, r, vrrp.Moved{})
 		}
 	}
 	for _, r := range k.guests {
-		if r.fsm.State() == vrrp.Active && r.held && (renumbered || came || moved) {
+		if r.fsm.State() == vrrp.Active && r.held && r.link.index != 0 && (renumbered || came || moved) {
 			l.want(r, true)
 			r.announceDue = true
 		}

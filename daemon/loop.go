@@ -119,9 +119,11 @@ type Loop struct {
 
 	stopping bool
 	handing  *HandOver
-	inherit  inherit
-	hasty    bool          // nobody is waited for
-	stopAt   time.Duration // give up waiting for last answers
+	// handingAt is when that was asked, handBy when hooks are not waited for any longer.
+	handingAt, handBy time.Duration
+	inherit           inherit
+	hasty             bool          // nobody is waited for
+	stopAt            time.Duration // give up waiting for last answers
 
 	stats struct {
 		turns, stalls, stale uint64
@@ -136,7 +138,7 @@ func New(cfg *Config, ports Ports) *Loop {
 		// A thousand answers can come while one turn runs; senders beyond that wait.
 		inbox: make(chan Input, 1024), done: make(chan struct{}),
 		byID: map[actions.RouterID]*router{}, claims: map[claim]int{}, byCheck: map[checks.ID]*check{}, byGroup: map[actions.GroupID]*service{}, orderAt: vrrp.Never, links: map[string]*link{}, byIndex: map[int]*link{},
-		groups: map[string]*group{}, armed: vrrp.Never, retryAt: vrrp.Never, groupAt: vrrp.Never, renewAt: vrrp.Never, stopAt: vrrp.Never, since: ports.Clock.Wall()}
+		groups: map[string]*group{}, armed: vrrp.Never, retryAt: vrrp.Never, groupAt: vrrp.Never, renewAt: vrrp.Never, stopAt: vrrp.Never, handBy: vrrp.Never, since: ports.Clock.Wall()}
 	l.onPacket = l.packet
 	l.orders.list = append(l.orders.list, ports.Ordered...)
 	l.inherit = newInherit(ports.Handoff)
@@ -223,7 +225,7 @@ func (l *Loop) Turn() (next time.Duration, finished bool) {
 		}
 		return vrrp.Never, true
 	}
-	l.armed = min(l.due.next(), l.checkDue.next(), l.serviceDue.next(), l.orderAt, l.renewAt, l.retryAt, l.groupAt, l.stopAt)
+	l.armed = min(l.due.next(), l.checkDue.next(), l.serviceDue.next(), l.orderAt, l.renewAt, l.retryAt, l.groupAt, l.stopAt, l.handBy)
 	if more || l.unread > 0 {
 		return now, false
 	}
@@ -293,10 +295,15 @@ func (l *Loop) packet(p *vrrp.Packet) {
 	l.received.Src, l.received.TTL, l.received.Form, l.received.At = l.datagram.Src, l.datagram.TTL, form, p.At
 	now := max(l.reading, p.At)
 	l.step(now, r, &l.received)
-	l.sayNothingHeld(now, r)
+	if r.service != nil && l.received.Advert.Priority != vrrp.PriorityStop {
+		l.sayNothingHeld(now, r)
+		if r.fsm.State() == vrrp.Active {
+			r.rival = l.received.Src
+		}
+	}
 	if l.received.Advert.Priority == vrrp.PriorityStop {
 		l.peerReleased(now, r)
-		if r.group != nil {
+		if r.group != nil && r.fsm.GaveUp(&l.received) {
 			l.peerLeft(now, r)
 		}
 	}
@@ -417,7 +424,7 @@ func (l *Loop) onInput(now time.Duration, in Input) {
 	case actions.Progress:
 		l.onStepDone(now, v.Group, v)
 	case HandOver:
-		l.handing = &v
+		l.handing, l.handingAt = &v, 0
 	case Command:
 		v.Reply <- l.command(now, v)
 	case Reload:

@@ -27,6 +27,12 @@ func (l *Loop) reload(now time.Duration, cfg *Config) Plan {
 	}
 	l.cfg = cfg
 	l.waiting = nil
+	gone := map[string]*router{}
+	for _, s := range plan.Steps {
+		if r := l.find(s.Router); r != nil && (s.Change == Remove || s.Change == Replace) {
+			gone[s.Router], r.leaving = r, true // before its service group is given to others
+		}
+	}
 	l.recheck(now, cfg.Checks)
 	l.reserve(now, cfg.Services)
 	l.regroup()
@@ -39,7 +45,7 @@ func (l *Loop) reload(now time.Duration, cfg *Config) Plan {
 				l.waiting = append(l.waiting, next[s.Router]) // still waiting for its predecessor
 			}
 		case Remove, Replace:
-			if r := l.find(s.Router); r != nil {
+			if r := gone[s.Router]; r != nil {
 				l.remove(now, r, s.Change)
 			}
 		}
@@ -48,6 +54,7 @@ func (l *Loop) reload(now time.Duration, cfg *Config) Plan {
 		}
 	}
 	l.follows()
+	l.undefer()
 	l.regroup() // by what the routers are configured for now
 	l.tidy(now)
 	for _, r := range l.routers {
@@ -136,6 +143,9 @@ func (l *Loop) depart(now time.Duration, r *router) {
 	l.forgetWish(r)
 	l.detach(r)
 	l.drop(r)
+	if r.service != nil {
+		l.follows()
+	}
 	l.untidy = true
 }
 

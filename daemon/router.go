@@ -63,7 +63,9 @@ type router struct {
 	movedBy   string
 	// toldActive is whom the group's LetGo was said to last.
 	toldActive netip.Addr
-	movedHere  bool // by an operator: its priority is the best until it stops being Active
+	// rival is who advertised last while this one was Active.
+	rival     netip.Addr
+	movedHere bool // by an operator: its priority is the best until it stops being Active
 }
 
 // outgoing is one advert as it leaves.
@@ -107,6 +109,9 @@ func (l *Loop) carryOut(now time.Duration, r *router) {
 			}
 		case vrrp.Tell:
 			l.tell(now, r, &fx.Notice)
+			if fx.Notice.Kind == vrrp.NoticeKept {
+				l.toAssess = append(l.toAssess, r) // it was on its way out, and a pin did not count
+			}
 		}
 	}
 }
@@ -155,7 +160,7 @@ func (r *router) encode(e encoding) {
 // became records a transition, logs it and tells the hooks.
 func (l *Loop) became(now time.Duration, r *router, fx *vrrp.Effect) {
 	l.flushHooks(now, r)
-	r.toldActive = netip.Addr{}
+	r.toldActive, r.rival = netip.Addr{}, netip.Addr{}
 	if fx.From == vrrp.Active {
 		r.moving, r.heldBack = false, false
 		if r.movedHere {

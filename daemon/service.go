@@ -51,6 +51,10 @@ type service struct {
 // answers our first advert at once; a second is ten times what a loaded one needs.
 const wordPause = time.Second
 
+// meetPause is the same where nobody is fenced: two hosts that became Active at one
+// moment, in the silence of a start, have found out by then which of them stays so.
+const meetPause = 200 * time.Millisecond
+
 // reserve brings the service groups to what a configuration says. One that stays
 // keeps its steps where they are; one that clashes with another on its way out
 // begins when that one is down.
@@ -128,14 +132,16 @@ func (l *Loop) serviceNamed(name string) *service {
 // follows ties groups and routers anew; routers that are leaving stay tied.
 func (l *Loop) follows() {
 	for _, r := range l.routers {
-		r.service = nil
+		if !r.leaving {
+			r.service = nil
+		}
 	}
 	for _, s := range l.services {
-		s.routers = s.routers[:0]
+		// One that is leaving stays tied to what it has to wait for.
+		s.routers = slices.DeleteFunc(s.routers, func(r *router) bool { return !r.leaving || r.service != s || r.link == nil })
 		for _, name := range s.cfg.Follows {
-			// One that is leaving still has its name, and its place.
 			i, found := l.place(name)
-			if !found {
+			if !found || l.routers[i].leaving {
 				continue
 			}
 			if r := l.routers[i]; r.service == nil || !s.leaving {
@@ -145,6 +151,17 @@ func (l *Loop) follows() {
 		}
 		slices.SortFunc(s.routers, func(x, y *router) int { return strings.Compare(x.cfg.Name, y.cfg.Name) })
 		s.touch(l)
+	}
+}
+
+// undefer puts addresses up that have waited for a service group and need not wait
+// any longer: it has gone, or is not waited for.
+func (l *Loop) undefer() {
+	for _, r := range l.routers {
+		if r.fsm.State() == vrrp.Active && !r.held && !r.leaving && !r.defers() && !r.fsm.Parting() && r.link != nil && r.link.index != 0 {
+			l.want(r, true)
+			r.announceDue = true
+		}
 	}
 }
 
@@ -180,7 +197,8 @@ func (l *Loop) serve(now time.Duration) {
 
 // steer gives the ladder the aim that follows from its routers.
 func (l *Loop) steer(now time.Duration, s *service) {
-	up := len(s.routers) > 0 && !l.stopping
+	// One that is missing still waits for its predecessor to leave.
+	up := len(s.routers) > 0 && len(s.routers) == len(s.cfg.Follows) && !l.stopping
 	for _, r := range s.routers {
 		if r.fsm.State() != vrrp.Active || r.fsm.Parting() || r.reluctant() || r.leaving {
 			up = false
@@ -193,32 +211,29 @@ func (l *Loop) steer(now time.Duration, s *service) {
 	aim := actions.Aim{Up: up}
 	if up {
 		r := s.routers[0]
-		aim.Peer, aim.Word = s.peerBefore(r), wordPause
+		if aim.Peer, aim.Word = s.peerBefore(), wordPause; s.cfg.Ladder.Safety.Mode != actions.SafetyFence {
+			aim.Word = meetPause
+		}
 		s.held, s.heldBy = r.fsm.Term(), r.id
 		s.owes = true
 	}
 	l.stepService(now, s, aim)
 }
 
-// peerBefore says who may still have exclusive data when a router serves.
-func (s *service) peerBefore(r *router) actions.Peer {
-	if s.heldBy == r.id && s.held == r.fsm.Term() {
+// peerBefore says who may still have exclusive data when the routers serve.
+func (s *service) peerBefore() actions.Peer {
+	if r := s.routers[0]; r.fsm.Term() == s.held && r.id == s.heldBy {
 		return actions.PeerNone // Active all the time
 	}
-	if s.addedTo == r.id && s.addedIn == r.fsm.Term() {
+	if r := s.routers[0]; s.addedTo == r.id && s.addedIn == r.fsm.Term() {
 		return actions.PeerReleasing
 	}
-	return peerAfter(r.fsm.Why())
-}
-
-// peerAfter is the same by how the router became Active.
-func peerAfter(why vrrp.Reason) actions.Peer {
-	switch why.Cause {
-	case vrrp.CauseNoResponse, vrrp.CauseOwnerStartup:
-		return actions.PeerSilent
-	default:
-		return actions.PeerReleasing
+	for _, r := range s.routers {
+		if r.fsm.Why().Cause != vrrp.CauseNoResponse {
+			return actions.PeerReleasing // on one link it was there
+		}
 	}
+	return actions.PeerSilent
 }
 
 // reluctant reports whether a router that is Active wants to leave as soon as its
@@ -279,6 +294,8 @@ func (l *Loop) departService(now time.Duration, s *service) {
 		return
 	case s.ladder.Managed() && !stuck && !(s.ladder.Bottom() && s.ladder.Idle()):
 		return
+	case s.owes && slices.ContainsFunc(s.routers, func(r *router) bool { return r.leaving && !r.fsm.Stopped() }):
+		return // the last word is said when they have left
 	}
 	if !s.ladder.Bottom() {
 		l.log(slog.LevelWarn, fmt.Sprintf("(%s) removed from the configuration with steps that are not down; they are not looked after any more", s.cfg.Ladder.Name))
@@ -307,6 +324,7 @@ func (l *Loop) departService(now time.Duration, s *service) {
 			n.held, n.heldBy = s.held, s.heldBy
 		}
 	}
+	l.undefer()
 }
 
 // runServices lets ladders react whose time has come. Adverts have left before.

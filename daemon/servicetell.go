@@ -3,6 +3,7 @@ package daemon
 import (
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -126,12 +127,13 @@ const tellTimes = 3
 // holds nothing (any more): priority 0, as soon as its group is down. The Active
 // learns that it need not wait, nor fence, and that there is somebody to move to. A
 // host that takes no part (unfit, in standby) says it too: when it let go the other
-// one may not have been Active yet, and have taken its word for a farewell.
+// one may not have been Active yet, and have taken its word for a farewell. One that
+// cannot be heard yet says it when it can.
 // Of a single packet that was lost nobody would know, and a host that is well would be
 // fenced, so it is said at the next two adverts as well.
 func (l *Loop) sayNothingHeld(now time.Duration, r *router) {
 	s := r.service
-	if s == nil || r.fsm.State() == vrrp.Active || l.received.Advert.Priority == vrrp.PriorityStop {
+	if !r.fsm.CanLetGo() {
 		return
 	}
 	if r.toldActive != l.received.Src {
@@ -152,8 +154,13 @@ func (l *Loop) peerReleased(now time.Duration, r *router) {
 	if s == nil || !s.up {
 		return
 	}
-	if before := r.fsm.Why().Peer; before.IsValid() && before != l.received.Src {
+	switch before := r.fsm.Before(); {
+	case before.IsValid() && before != l.received.Src:
 		return
+	case !before.IsValid() && s.cfg.Ladder.Safety.Mode != actions.SafetyFence && r.rival != l.received.Src:
+		return // it was not Active as far as we know; where there is fencing it is the only other host
+	case !before.IsValid() && slices.ContainsFunc(s.routers, func(o *router) bool { return o.fsm.Before().IsValid() }):
+		return // another member of the sync group knows who it was: this one may be a bystander
 	}
 	l.stepService(now, s, actions.PeerReleased{})
 }
