@@ -19,7 +19,8 @@
 // machine: clock, lifecycle), nic.go (one interface: addresses, macvlans, its
 // faults), process.go (one life of the daemon: its turns, its wire), kernel.go
 // (addresses, macvlans and levels), hands.go (announcements, hooks, checks, the
-// journal), agents.go (steps of service groups), witness.go (who looks on), transcript.go.
+// journal), agents.go (steps of service groups), restart.go (a
+// process that hands over to the next, and disks), witness.go (who looks on), transcript.go.
 //
 // Two build on it: test/sim has the laws, random histories and scenarios that
 // prove the daemon; daemon/play has what `backbeat simulate` shows to people.

@@ -128,4 +128,7 @@ func (p *Process) Log(l daemon.Line) {
 }
 
 // Transition passes the history on.
-func (p *Process) Transition(t daemon.Transition) { p.Witness.Transition(t) }
+func (p *Process) Transition(t daemon.Transition) {
+	p.Host.remember(t)
+	p.Witness.Transition(t)
+}

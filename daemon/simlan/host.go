@@ -46,6 +46,16 @@ type Host struct {
 	Shoots  func(job *actions.Job) (ok bool, detail string)
 	Reboots func()
 
+	// Acts decides what becomes of a job, before Breaks is asked; nil: all do what they should.
+	Acts func(job *actions.Job) Deed
+	// Ordered are the standing orders on its disk.
+	Ordered []daemon.Order
+
+	starting map[string]int // jobs under way that bring a step up, by its name
+	left     []byte         // what the last process has handed over
+	leftIn   int            // in which of its lives
+	past     []daemon.Transition
+
 	lives      int           // how often it has had power
 	wall       time.Duration // error of its wall clock
 	nics       []*NIC        // one a link
@@ -60,7 +70,7 @@ type Host struct {
 }
 
 func newHost(n *LAN, id int, spec *HostSpec) *Host {
-	h := &Host{lan: n, ID: id, Name: spec.Name, indexes: firstIndex - 1, links: map[int]int{}, Resumed: -1, Steps: map[string]actions.State{}}
+	h := &Host{lan: n, ID: id, Name: spec.Name, indexes: firstIndex - 1, links: map[int]int{}, Resumed: -1, Steps: map[string]actions.State{}, starting: map[string]int{}}
 	h.Offset = time.Duration(id+1) * 1000 * time.Second
 	if n.Opt.OddClocks {
 		h.Offset += n.Between(0, time.Second)
@@ -111,9 +121,17 @@ func (h *Host) Running() bool { return h.Process != nil && !h.Process.Stopping }
 // Paused reports whether the whole machine stands still.
 func (h *Host) Paused() bool { return h.paused }
 
-// Boot starts the daemon. What an earlier life left in the kernel is swept first.
+// Boot starts the daemon. What an earlier life has handed over it goes on with; else
+// what that has left in the kernel is swept first.
 func (h *Host) Boot(cfg *daemon.Config) {
 	h.lan.Fault("%s starts", h.Name)
+	h.last = cfg
+	if left := h.takeHandoff(); left != nil {
+		h.Process = newProcess(h, cfg, left)
+		h.adopt(h.Process)
+		h.Process.begin()
+		return
+	}
 	for _, n := range h.nics {
 		for _, a := range n.Kernel {
 			if a.Router != 0 {
@@ -122,9 +140,9 @@ func (h *Host) Boot(cfg *daemon.Config) {
 		}
 		n.Kernel = slices.DeleteFunc(n.Kernel, func(a KernelAddress) bool { return a.Router != 0 })
 		clear(n.MACVLANs)
+		n.inherited = nil
 	}
-	h.last = cfg
-	h.Process = newProcess(h, cfg)
+	h.Process = newProcess(h, cfg, nil)
 	h.Process.begin()
 }
 
@@ -138,9 +156,13 @@ func (h *Host) Crash() {
 }
 
 func (h *Host) endProcess() {
-	if h.Process != nil {
-		h.Process.dead = true
+	if p := h.Process; p != nil {
+		p.dead = true
 		h.Process = nil
+		if then := p.handed; p.handing != nil {
+			p.handing, p.handed = nil, nil
+			then(false)
+		}
 	}
 }
 
@@ -152,6 +174,7 @@ func (h *Host) PowerOff() {
 	h.off, h.paused, h.ResumeAt = true, false, 0
 	h.lives++
 	clear(h.Steps)
+	clear(h.starting)
 	for _, n := range h.nics {
 		n.movedAll()
 		if n.Index != 0 {

@@ -86,7 +86,9 @@ func (p *Process) apply(k *Wish) {
 			answer.Err = "no such device"
 			p.Witness.Missed(k)
 		case k.onMAC(a) && answer.NoVirtualMAC != "":
-		case !h.NIC(a.Link).Holds(a.Prefix.Addr()):
+		case h.NIC(a.Link).Holds(a.Prefix.Addr()):
+			h.NIC(a.Link).take(k, a)
+		default:
 			h.NIC(a.Link).add(a.Prefix, k.Router, k.onMAC(a))
 		}
 	}
@@ -120,10 +122,12 @@ func (h *Host) makeMAC(k *Wish) string {
 		return "no such device"
 	case n.MACVLANs[k.Router] != nil:
 		return ""
-	case h.NoMACs:
+	case h.NoMACs && !slices.ContainsFunc(n.inherited, func(m *MACVLAN) bool { return m.MAC == v.MAC }):
 		return "operation not permitted"
 	}
-	n.MACVLANs[k.Router] = &MACVLAN{MAC: v.MAC, Silent: true}
+	if n.MACVLANs[k.Router] = n.inherit(v.MAC); n.MACVLANs[k.Router] == nil {
+		n.MACVLANs[k.Router] = &MACVLAN{MAC: v.MAC, Silent: true}
+	}
 	return ""
 }
 

@@ -35,6 +35,10 @@ type Options struct {
 	// OddClocks gives every host's monotonic clock an origin of its own, so
 	// that the milliseconds of two hosts do not coincide.
 	OddClocks bool
+	// Disks keep history and standing orders from one life of a daemon to the next.
+	Disks bool
+	// Ignorant: storage does not know whether another host has it, and refuses nothing.
+	Ignorant bool
 	// Transcript keeps a text of all that happens, for people and golden files.
 	Transcript bool
 

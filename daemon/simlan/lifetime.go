@@ -51,10 +51,11 @@ func (n *NIC) prolong(p netip.Prefix, k *Wish) bool {
 func (n *NIC) expire(of KernelAddress) {
 	n.host.lan.At(of.until, func() {
 		for _, a := range n.Kernel {
-			if a.Prefix != of.Prefix || a.Router != of.Router {
+			if a.Prefix != of.Prefix || a.Router == 0 { // it may have been handed over
 				continue
 			}
 			switch now := n.host.lan.now; {
+			case a.until == 0: // for ever, since it was handed over
 			case a.until > now:
 				n.expire(a)
 			case n.host.paused: // its clock stands still

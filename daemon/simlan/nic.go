@@ -26,6 +26,7 @@ type NIC struct {
 	Kernel   []KernelAddress
 	MACVLANs map[actions.RouterID]*MACVLAN
 
+	inherited []*MACVLAN // of a process that has handed over, and wanted by nobody yet
 	up        bool
 	mac       byte
 	failovers uint64
@@ -65,7 +66,7 @@ func (n *NIC) renew() {
 
 // Reset leaves the NIC with its own addresses only.
 func (n *NIC) Reset() {
-	n.Kernel, n.MACVLANs = nil, map[actions.RouterID]*MACVLAN{}
+	n.Kernel, n.MACVLANs, n.inherited = nil, map[actions.RouterID]*MACVLAN{}, nil
 	for _, p := range slices.Concat(n.Own, n.Owned) {
 		n.Kernel = append(n.Kernel, KernelAddress{Prefix: p})
 	}
@@ -170,7 +171,7 @@ func (n *NIC) vanish() {
 	n.fault("%s vanishes", n.Name)
 	n.closeSockets()
 	n.movedAll()
-	n.Index, n.Kernel, n.MACVLANs = 0, nil, map[actions.RouterID]*MACVLAN{}
+	n.Index, n.Kernel, n.MACVLANs, n.inherited = 0, nil, map[actions.RouterID]*MACVLAN{}, nil
 	n.notify()
 }
 

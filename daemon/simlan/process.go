@@ -24,6 +24,8 @@ type Process struct {
 	Host *Host
 	// Config is what it runs now.
 	Config *daemon.Config
+	// Handoff is what the process before has handed over, nil if it has not.
+	Handoff *daemon.Handoff
 	// Witness is never nil.
 	Witness Witness
 	// Stopping: it was asked to leave.
@@ -32,6 +34,9 @@ type Process struct {
 	Sockets map[vrrp.Listening]bool
 	Unread  []Packet
 	Wishes  map[actions.RouterID]*Wish
+
+	handing chan daemon.Handoff // while it is asked to hand over
+	handed  func(bool)
 
 	loop     *daemon.Loop
 	dead     bool
@@ -45,7 +50,7 @@ type Process struct {
 	scratch []byte
 	watched map[string]bool
 	lastID  actions.RouterID
-	working map[work]bool // jobs of service groups; false: canceled
+	working map[work]*task // jobs of service groups; nil: canceled
 	// schedules are what the announcer was asked for last.
 	schedules map[actions.RouterID]*actions.Announcement
 }
@@ -58,9 +63,9 @@ type Packet struct {
 	at     time.Duration
 }
 
-func newProcess(h *Host, cfg *daemon.Config) *Process {
-	p := &Process{Host: h, Config: cfg, Witness: Blind{}, turnAt: vrrp.Never, lastTurn: -1, Sockets: map[vrrp.Listening]bool{}, watched: map[string]bool{},
-		Wishes: map[actions.RouterID]*Wish{}, schedules: map[actions.RouterID]*actions.Announcement{}, working: map[work]bool{}}
+func newProcess(h *Host, cfg *daemon.Config, left *daemon.Handoff) *Process {
+	p := &Process{Host: h, Config: cfg, Handoff: left, Witness: Blind{}, turnAt: vrrp.Never, lastTurn: -1, Sockets: map[vrrp.Listening]bool{}, watched: map[string]bool{},
+		Wishes: map[actions.RouterID]*Wish{}, schedules: map[actions.RouterID]*actions.Announcement{}, working: map[work]*task{}}
 	if born := h.lan.Opt.Born; born != nil {
 		p.Witness = born(p)
 	}
@@ -69,7 +74,11 @@ func newProcess(h *Host, cfg *daemon.Config) *Process {
 }
 
 func (p *Process) begin() {
-	p.loop = daemon.New(p.Config, daemon.Ports{Clock: p, Wire: p, Addresses: p, Announcer: p, Advertiser: p, Runner: p, Prober: p, Agents: hands{p}, Journal: p, Watch: p.watch})
+	ports := daemon.Ports{Clock: p, Wire: p, Addresses: p, Announcer: p, Advertiser: p, Runner: p, Prober: p, Agents: hands{p}, Journal: p, Watch: p.watch, Handoff: p.Handoff}
+	if p.lan().Opt.Disks {
+		ports.Orders, ports.Ordered, ports.Past = p, slices.Clone(p.Host.Ordered), slices.Clone(p.Host.past)
+	}
+	p.loop = daemon.New(p.Config, ports)
 	p.wake()
 }
 
@@ -131,6 +140,16 @@ func (p *Process) turn() {
 // finished: the daemon has stopped; its work must be done. Its last wishes are
 // still carried out.
 func (p *Process) finished() {
+	if p.handedOver() {
+		p.lan().Note(p.Host, "has handed over")
+		then := p.handed
+		p.handed = nil
+		p.Witness.HandedOver()
+		p.Host.endProcess()
+		p.lan().disturbed()
+		then(true)
+		return
+	}
 	p.lan().Note(p.Host, "has stopped")
 	for id := actions.RouterID(1); id <= p.lastID; id++ {
 		if w := p.Wishes[id]; w != nil && !w.Active {

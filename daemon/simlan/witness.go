@@ -16,6 +16,8 @@ type Witness interface {
 	// Turned comes after every turn of the loop, Left after the last.
 	Turned()
 	Left()
+	// HandedOver comes instead of Left: nothing has been taken off.
+	HandedOver()
 	// Wanted is a wish, before it replaces the one in Process.Wishes.
 	Wanted(w *Wish)
 	// Applied is a wish that the kernel has just carried out.
@@ -25,6 +27,8 @@ type Witness interface {
 	// Advertised and Withdrawn are Router Advertisements that begin and end.
 	Advertised(a *actions.RouterAdvert)
 	Withdrawn(r actions.RouterID)
+	// Asked is a job for the hands, before they begin.
+	Asked(job *actions.Job)
 	// Hooked is a hook that begins, HookFailed one that ended badly.
 	Hooked(job actions.HookJob)
 	HookFailed(job actions.HookJob)
@@ -49,6 +53,12 @@ func (Blind) Turned() {}
 
 // Left does nothing.
 func (Blind) Left() {}
+
+// HandedOver does nothing.
+func (Blind) HandedOver() {}
+
+// Asked does nothing.
+func (Blind) Asked(*actions.Job) {}
 
 // Wanted does nothing.
 func (Blind) Wanted(*Wish) {}

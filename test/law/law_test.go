@@ -42,7 +42,7 @@ var rules = []rule{
 	{"actions", append(slices.Clone(pure), "reflect"), nil, nil, "hooks and ladders are values (law 1)"},
 	{"daemon", append(slices.Clone(pure), "container/heap", "context", "encoding/json", "log/slog", "maps", "reflect", "runtime"),
 		[]string{"vrrp", "checks", "actions"}, nil, "the loop reaches the world through its ports only (law 3)"},
-	{"daemon/simlan", append(slices.Clone(pure), "log/slog", "math/rand/v2"), []string{"daemon", "vrrp", "checks", "actions"}, nil,
+	{"daemon/simlan", append(slices.Clone(pure), "encoding/json", "log/slog", "math/rand/v2"), []string{"daemon", "vrrp", "checks", "actions"}, nil,
 		"simulated hosts have no world but their own: no socket, no file, no clock, no goroutine"},
 	{"daemon/play", append(slices.Clone(pure), "log/slog", "math/bits"), []string{"daemon", "daemon/simlan", "vrrp", "checks", "actions"}, nil,
 		"a play is made of values: files are read and lines are printed by others"},
