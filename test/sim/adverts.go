@@ -38,7 +38,7 @@ func (o *observer) sent(p *life, path *vrrp.Path, message []byte) {
 	case s != nil && s.state == active:
 		off = o.spacing(h, s, &a)
 	case a.Priority == vrrp.PriorityStop:
-		n.Violate("adverts", "%s vrid %d: priority 0 from a router that is not Active", h.Name, a.VRID)
+		o.letGo(p, c)
 	default:
 		p.pending = append(p.pending, promise{k, a.Interval}) // must become Active in this turn
 	}
@@ -80,18 +80,26 @@ func (o *observer) path(p *life, k key, c *daemon.RouterConfig, path *vrrp.Path)
 func (o *observer) spacing(h *simlan.Host, s *seen, a *vrrp.Advert) (early bool) {
 	now := o.lan.Now()
 	switch {
-	case s.farewell && a.Priority != vrrp.PriorityStop && !h.Process.Witness.(*life).leaving:
+	case s.farewell && a.Priority != vrrp.PriorityStop && (!h.Process.Witness.(*life).leaving || h.Process.Witness.(*life).served(s.key)):
 		s.farewell = false // nobody better was there, or the reason has gone
 	case s.farewell:
 		o.lan.Violate("adverts", "%s vrid %d: speaks after its farewell", h.Name, a.VRID)
 	case a.Priority == vrrp.PriorityStop:
-		s.farewell = true
+		s.farewell, s.goodbye = true, now
+		if c := h.Process.Witness.(*life).configOf(s.key); c != nil && h.Process.Witness.(*life).fell[c.Name] == now {
+			s.goodbye = 0 // it asks whether anybody is better, and goes on if nobody is
+		} else if c != nil {
+			s.held = o.holding(h.Process.Witness.(*life), c.Name)
+		}
 	case s.said && s.spoke > h.Resumed:
 		gap := now - s.spoke
 		early = gap < a.Interval
 		most := o.longestGap(max(a.Interval, s.interval))
 		if o.lan.opt.WakeDelay == 0 && (s.spoke+h.Offset)%gridSlack == 0 {
 			most -= gridSlack // on the grid there is nothing to round
+		}
+		if p := h.Process.Witness.(*life); s.spoke < p.bornAt {
+			most = max(most, o.gapAfterRestart(p, max(a.Interval, s.interval), s.key))
 		}
 		if gap > most {
 			o.lan.Violate("adverts", "%s vrid %d: %v between two adverts, the interval is %v", h.Name, a.VRID, gap, a.Interval)

@@ -23,6 +23,7 @@ type shared struct {
 	mac       bool
 	secret    bool
 	verify    bool
+	mortal    bool
 	adverts   bool // Router Advertisements
 	rideAlong int  // a link for one more address, or -1
 	farewell  bool
@@ -58,6 +59,7 @@ func (h *History) draw() {
 		if rng.IntN(3) == 0 {
 			g.rideAlong = rng.IntN(o.Links)
 		}
+		g.mortal = h.whole && rng.IntN(2) == 0
 		if rng.IntN(5) == 0 {
 			g.delay = h.unit * time.Duration(1+rng.IntN(10))
 		}
@@ -116,7 +118,7 @@ func (h *History) router(host *Host, g *shared, others []daemon.RouterConfig) da
 	if rng.IntN(3) == 0 {
 		s.LinkDownDelay = h.lan.Between(0, 2*s.Interval-time.Millisecond)
 	}
-	c.VirtualMAC = g.mac
+	c.VirtualMAC, c.Mortal = g.mac, g.mortal
 	c.Announce = actions.AnnounceSpec{Repeat: rng.IntN(4), Delay: h.unit / 2}
 	if rng.IntN(4) == 0 {
 		c.Announce.Refresh = 5 * h.unit
@@ -167,11 +169,11 @@ func (h *History) sharedOf(vrid uint8) *shared { return &h.routers[vrid-1] }
 func (h *History) boot(host *Host) {
 	var routers []daemon.RouterConfig
 	for i := range h.routers {
-		if h.lan.Rand().IntN(10) > 0 {
+		if h.lan.Rand().IntN(10) > 0 || h.follows(h.routers[i].vrid) {
 			routers = append(routers, h.router(host, &h.routers[i], routers))
 		}
 	}
-	host.Boot(Config(host, routers...))
+	host.Boot(h.config(host, routers))
 }
 
 // reload changes something in a host's configuration, or nothing.
@@ -186,7 +188,7 @@ func (h *History) reload(host *Host) {
 	}
 	if len(routers) == 0 {
 		h.addMissing(host, &routers)
-		host.Reload(Config(host, routers...))
+		host.Reload(h.config(host, routers))
 		return
 	}
 	i := rng.IntN(len(routers))
@@ -215,10 +217,13 @@ func (h *History) reload(host *Host) {
 		h.readdress(r)
 	case 8:
 		r.Spec.Farewell = !r.Spec.Farewell
+		if h.follows(r.Spec.VRID) {
+			break // all hosts must follow the same
+		}
 		*r = Grouped(*r, "") // the next reload has it in again
 	}
 	h.longT = max(h.longT, r.Spec.Interval)
-	host.Reload(Config(host, routers...))
+	host.Reload(h.config(host, routers))
 }
 
 func (h *History) reprioritise(host *Host, routers []daemon.RouterConfig, r *daemon.RouterConfig) {

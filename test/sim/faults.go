@@ -12,6 +12,11 @@ func (h *History) fault() {
 	host := h.lan.hosts[rng.IntN(len(h.lan.hosts))]
 	link := rng.IntN(h.lan.opt.Links)
 	later := h.lan.Between(0, 10*h.unit)
+	if h.whole && (h.peaceful || rng.IntN(2) == 0) {
+		h.event(host, later)
+		return
+	}
+	h.lan.deaf("there were faults")
 	switch kind := rng.IntN(28); {
 	case kind < 9:
 		h.faultOfProcess(kind, host, later)
@@ -25,6 +30,29 @@ func (h *History) fault() {
 		h.faultOfMedium(kind, host, link, later)
 	default:
 		h.faultOfHost(kind, host, link, later)
+	}
+}
+
+// event is what happens to the whole daemon. In a peaceful history there is nothing else.
+func (h *History) event(host *Host, later time.Duration) {
+	switch kind := h.lan.Rand().IntN(20); {
+	case kind < 7:
+		h.operate(host)
+	case kind < 11:
+		h.restart(host)
+	case kind < 14:
+		h.trouble(host, later)
+	case kind == 14:
+		host.Ail(checks.Failed)
+		h.lan.After(later, func() { host.Ail(checks.Passed) })
+	case kind < 17:
+		h.regroup(host)
+		h.reload(host)
+	case kind == 17:
+		host.Stop(true)
+		h.lan.After(later+time.Second, func() { h.reboot(host) })
+	case kind == 18 && !h.peaceful:
+		h.power(host, later)
 	}
 }
 

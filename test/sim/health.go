@@ -59,14 +59,52 @@ func (h *Host) effective(c *daemon.RouterConfig) checks.Assessment {
 			}
 		}
 	}
-	return checks.Effective(c.Spec.Priority, list)
+	return h.commanded(c, checks.Effective(c.Spec.Priority, list))
 }
 
 // mayTake reports whether a Backup would take over from a living Active.
-func mayTake(c *daemon.RouterConfig, own, theirs uint8) bool {
+func (h *Host) mayTake(c *daemon.RouterConfig, own, theirs uint8) bool {
 	if own <= theirs {
 		return false
 	}
-	healthier := c.Spec.YieldsToHealth && theirs <= vrrp.DegradedMax && own > vrrp.DegradedMax
-	return c.Spec.Preempt || c.Spec.Priority == vrrp.PriorityOwner || healthier
+	aside := h.said(c).MovedAway
+	healthier := (c.Spec.YieldsToHealth || aside && c.Spec.Preempt) && theirs <= vrrp.DegradedMax && own > vrrp.DegradedMax
+	return c.Spec.Preempt && !aside || c.Spec.Priority == vrrp.PriorityOwner || healthier
+}
+
+// commanded is what operators' orders make of a priority (see daemon.commanded).
+func (h *Host) commanded(c *daemon.RouterConfig, a checks.Assessment) checks.Assessment {
+	pinned := false
+	for _, o := range h.Ordered {
+		pinned = pinned || o.Kind == daemon.OrderPin && o.Name == c.Name
+	}
+	switch {
+	case c.Spec.Priority == vrrp.PriorityOwner:
+	case h.said(c).MovedHere && !a.Degraded:
+		a.Priority = 254
+	case pinned:
+		a.Priority = 1
+	}
+	return a
+}
+
+// said is what the daemon said last, at rest, of a router.
+func (h *Host) said(c *daemon.RouterConfig) daemon.RouterStatus {
+	if h.status != nil {
+		for _, r := range h.status.Routers {
+			if r.Name == c.Name {
+				return r
+			}
+		}
+	}
+	return daemon.RouterStatus{}
+}
+
+// defers reports whether a router's addresses may wait for a service group that
+// maintenance keeps from being up.
+func (h *Host) defers(c *daemon.RouterConfig) bool { return h.defersName(c.Name) }
+
+func (h *Host) defersName(router string) bool {
+	g := serviceFor(h.Process.Config, router)
+	return g != nil && g.WhenReady && h.order(daemon.OrderMaintenance, g.Ladder.Name) != nil
 }

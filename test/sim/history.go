@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/backbeat-ha/backbeat/checks"
+	"github.com/backbeat-ha/backbeat/daemon"
 	"github.com/backbeat-ha/backbeat/vrrp"
 )
 
@@ -16,6 +17,11 @@ type History struct {
 	delay   time.Duration // longest preempt delay, settle time and delay of a lost link
 	broken  bool          // sockets or macvlans were broken once, so rest has to outlast a retry
 	routers []shared
+
+	// whole: the histories are about the whole daemon: service groups, operators,
+	// restarts. peaceful: nothing happens that keeps anybody from hearing.
+	whole, peaceful bool
+	groups          []sharedGroup
 }
 
 // LAN returns the LAN the history happens on.
@@ -46,7 +52,10 @@ var paces = []time.Duration{10 * time.Millisecond, 20 * time.Millisecond, 50 * t
 func NewHistory(seed uint64, transcript bool) *History {
 	// The options come from a generator of their own, the LAN's begins after them.
 	draw := New(Options{Seed: seed ^ 0xa5a5a5a5}).Rand()
-	unit := paces[draw.IntN(len(paces))]
+	unit, whole := paces[draw.IntN(len(paces))], seed%2 == 1
+	if whole {
+		unit = paces[3+draw.IntN(3)]
+	}
 	o := Options{Seed: seed, Hosts: 2 + draw.IntN(4), Links: 1 + draw.IntN(2), Reversed: draw.IntN(3) == 0, OddClocks: draw.IntN(4) > 0, Transcript: transcript, Adverts: transcript,
 		MinDelay: 20 * time.Microsecond, KernelDelay: unit / 4, HookDelay: unit * time.Duration(draw.IntN(4)), HookFailures: 0.2}
 	if draw.IntN(2) == 0 {
@@ -55,8 +64,23 @@ func NewHistory(seed uint64, transcript bool) *History {
 	if draw.IntN(2) == 0 {
 		o.WakeDelay = 200 * time.Microsecond
 	}
-	h := &History{lan: New(o), unit: unit, longT: unit}
+	if whole {
+		o.MaxDelay = unit / 100 // shorter than any Skew_Time: what answers a priority 0 is in time
+		o.Disks, o.StepDelay, o.LookDelay = true, time.Duration(1+draw.IntN(20))*50*time.Millisecond, 50*time.Millisecond
+		o.Ignorant = draw.IntN(4) > 0
+		if draw.IntN(2) == 0 {
+			o.Hosts = 2
+		}
+	}
+	h := &History{lan: New(o), unit: unit, longT: unit, whole: whole, peaceful: whole && draw.IntN(3) == 0}
 	h.draw()
+	if whole {
+		h.drawGroups()
+		for _, host := range h.lan.hosts {
+			host.groups = slices.Clone(h.groups)
+		}
+		h.lan.revive = func(o *Host) { h.lan.After(h.lan.Between(0, 10*h.unit)+time.Second, func() { h.revive(o) }) }
+	}
 	return h
 }
 
@@ -70,7 +94,7 @@ func (h *History) chaos() error {
 }
 
 func (h *History) reboot(host *Host) {
-	if host.Process == nil {
+	if host.Process == nil && !host.Off() {
 		h.boot(host)
 	}
 }
@@ -85,10 +109,11 @@ func (h *History) rest() error {
 	link := n.Rand().IntN(n.opt.Links)
 	islands := slices.Clone(n.Islands(link))
 	n.Heal()
-	if n.Rand().IntN(3) == 0 {
+	if n.Rand().IntN(3) == 0 && !h.fences() {
 		n.Partition(link, islands...)
 	}
 	for _, host := range n.hosts {
+		h.mend(host)
 		host.BreakSockets(false)
 		host.BreakMACs(false)
 		if host.finds == checks.NotRun {
@@ -98,7 +123,7 @@ func (h *History) rest() error {
 			host.Appear(l)
 			host.LinkUp(l)
 		}
-		if n.Rand().IntN(3) > 0 {
+		if n.Rand().IntN(3) > 0 || host.hasAny() {
 			h.reboot(host)
 		}
 	}
@@ -106,14 +131,31 @@ func (h *History) rest() error {
 	if slices.ContainsFunc(h.routers, func(g shared) bool { return g.sync != "" && (g.equal || g.depends != nil) }) {
 		settle += 4 * time.Minute // until the hold-off has ended the swings
 	}
+	if h.whole {
+		settle += 100 * time.Second // hold-offs, releases, what is tried again
+	}
 	if h.broken {
 		settle += 5 * time.Second // the daemon's pause between attempts to open sockets
+	}
+	if h.whole {
+		if err := n.Run(20 * time.Second); err != nil { // what hangs has been given up
+			return err
+		}
+		for _, host := range n.hosts {
+			h.free(host)
+			host.putAway()
+		}
 	}
 	if err := n.Run(settle); err != nil {
 		return err
 	}
 	if err := n.CheckRest(); err != nil {
 		return err
+	}
+	if h.whole {
+		if err := h.quietly(); err != nil {
+			return err
+		}
 	}
 	before := n.transitions()
 	if err := n.Run(2 * vrrp.ActiveDownInterval(h.longT, 1)); err != nil {
@@ -125,11 +167,22 @@ func (h *History) rest() error {
 	return n.CheckRest()
 }
 
-func (n *LAN) transitions() (sum int) {
-	for _, h := range n.hosts {
-		if h.Process != nil {
-			sum += h.life().count.transitions
-		}
+// mend ends what is wrong with a host but for its links, and most of what an
+// operator has ordered.
+func (h *History) mend(host *Host) {
+	if !h.whole {
+		return
 	}
-	return sum
+	host.troubles = nil
+	if host.Off() {
+		host.PowerOn()
+	}
+	if host.Running() && h.lan.Rand().IntN(4) > 0 {
+		h.relieve(host)
+	} else if host.Process != nil {
+		host.Order(daemon.Command{Verb: daemon.CommandMaintenanceOff})
+	}
 }
+
+// transitions is how many there have been, on all hosts.
+func (n *LAN) transitions() int { return n.watch.transitions }

@@ -3,11 +3,14 @@ package sim_test
 import (
 	"flag"
 	"fmt"
+	"runtime"
 	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/backbeat-ha/backbeat/test/sim"
 )
@@ -16,11 +19,13 @@ var (
 	histories = flag.Int("histories", 0, "how many random histories to live (default 3000, 150 with the race detector or -short)")
 	seed      = flag.Uint64("seed", 0, "live this one history and print its transcript")
 	firstSeed = flag.Uint64("first-seed", 1, "seed of the first history; the others follow")
+	shard     = flag.String("shard", "1/1", "live only this part of the histories, \"2/8\" the second of eight")
+	most      = flag.Int("failures", 1, "stop after so many failures")
 )
 
 // Whatever happens, the laws of package sim hold at every step and at rest.
 //
-//	go test ./test/sim -run RandomHistories -histories 100000 -first-seed 1000000
+//	go test ./test/sim -run RandomHistories -histories 1000000 -first-seed 1000000 -shard 1/4 -timeout 0
 //	go test ./test/sim -run RandomHistories -seed 4711 -v
 func TestRandomHistories(t *testing.T) {
 	if *seed != 0 {
@@ -31,21 +36,50 @@ func TestRandomHistories(t *testing.T) {
 		}
 		return
 	}
+	seeds := chosen(t)
+	t.Logf("%d seeds from %d to %d", len(seeds), seeds[0], seeds[len(seeds)-1])
+	liveAll(t, seeds)
+}
+
+// chosen are the seeds of this run.
+func chosen(t *testing.T) (seeds []uint64) {
 	count := *histories
 	if count == 0 {
 		if count = 3000; underRace || testing.Short() {
 			count = 150
 		}
 	}
-	t.Logf("seeds %d to %d", *firstSeed, *firstSeed+uint64(count)-1)
-	const workers = 2
+	var part, of uint64
+	if n, err := fmt.Sscanf(*shard, "%d/%d", &part, &of); n != 2 || err != nil || part < 1 || part > of {
+		t.Fatalf("-shard %q", *shard)
+	}
+	for i := uint64(0); i < uint64(count); i++ {
+		if i/2%of == part-1 { // even and odd seeds are two kinds
+			seeds = append(seeds, *firstSeed+i)
+		}
+	}
+	return seeds
+}
+
+// liveAll lives histories, as many at one time as there are processors, and says
+// now and then how far it is.
+func liveAll(t *testing.T, seeds []uint64) {
+	var next, failures atomic.Int64
+	began := time.Now()
 	var wg sync.WaitGroup
-	for w := range workers {
+	for range runtime.GOMAXPROCS(0) {
 		wg.Go(func() {
-			for i := w; i < count && !t.Failed(); i += workers {
-				s := *firstSeed + uint64(i)
-				if _, err := live(s, false); err != nil {
-					t.Errorf("seed %d: %v\n%s\nagain: go test ./test/sim -run RandomHistories -seed %d -v", s, err, tail(s), s)
+			for failures.Load() < int64(*most) {
+				i := int(next.Add(1)) - 1
+				if i >= len(seeds) {
+					return
+				}
+				if i%10_000 == 0 && i > 0 {
+					fmt.Printf("%d of %d histories, %d failures, %s\n", i, len(seeds), failures.Load(), time.Since(began).Round(time.Second))
+				}
+				if _, err := live(seeds[i], false); err != nil {
+					failures.Add(1)
+					t.Errorf("seed %d: %v\n%s\nagain: go test ./test/sim -run RandomHistories -seed %d -v", seeds[i], err, tail(seeds[i]), seeds[i])
 				}
 			}
 		})
@@ -75,7 +109,7 @@ func tail(seed uint64) string {
 
 // The same seed gives the same history, event for event.
 func TestDeterminism(t *testing.T) {
-	for s := uint64(1); s <= 20; s++ {
+	for s := uint64(1); s <= 40; s++ {
 		one, _ := live(s, true)
 		two, _ := live(s, true)
 		if one.Transcript() != two.Transcript() {

@@ -16,13 +16,31 @@ type Host struct {
 	*simlan.Host
 	lan   *LAN
 	finds checks.Outcome // what its check finds
+
+	groups   []sharedGroup
+	troubles []trouble
+	unsure   map[string]bool // steps that somebody has lied about, or that died
+	before   map[string]*seen
+	lastSeq  uint64
+	handed   *life // has handed over, and nobody has come yet
+	handedAt time.Duration
+	mortal   map[key]bool       // whether the addresses of a router end with the daemon
+	status   *daemon.StatusPage // what it said at rest
 }
 
 func hostName(id int) string { return fmt.Sprintf("h%d", id+1) }
 
 func newHost(n *LAN, of *simlan.Host) *Host {
-	h := &Host{Host: of, lan: n}
+	h := &Host{Host: of, lan: n, unsure: map[string]bool{}, before: map[string]*seen{}, mortal: map[key]bool{}}
 	of.Finds = func(*checks.Job) checks.Result { return checks.Result{Outcome: h.finds} }
+	of.Acts = h.acts
+	of.Shoots = h.shoots
+	of.Reboots = func() {
+		h.PowerOff()
+		if again := n.revive; again != nil {
+			again(h)
+		}
+	}
 	return h
 }
 
@@ -80,11 +98,28 @@ func (h *Host) Spoke(c *daemon.RouterConfig) time.Duration {
 	return 0
 }
 
+// may reports whether no order of an operator forbids a host to serve. What a
+// maintenance leaves unfit is left to it.
+func (h *Host) may(c *daemon.RouterConfig) bool {
+	g := serviceFor(h.Process.Config, c.Name)
+	if g != nil && h.order(daemon.OrderMaintenance, g.Ladder.Name) != nil && h.said(c).Fault == vrrp.FaultService.String() {
+		return false
+	}
+	return h.order(daemon.OrderStandby, c.Name) == nil
+}
+
+// stays reports whether a router may be Active in spite of an order: its group has
+// steps up that maintenance keeps there.
+func (h *Host) stays(c *daemon.RouterConfig) bool {
+	g := serviceFor(h.Process.Config, c.Name)
+	return g != nil && h.order(daemon.OrderMaintenance, g.Ladder.Name) != nil
+}
+
 // canServe reports whether a host can take part in a virtual router.
 func (h *Host) canServe(k key) bool {
 	if !h.Running() || h.Stalled() {
 		return false
 	}
 	c, n := h.life().configOf(k), h.NICs()[k.link]
-	return c != nil && !h.effective(c).Faulted && n.Wired() && h.Process.Sockets[vrrp.Listening{Link: n.Index, Family: k.family, Group: c.Spec.MulticastGroup()}]
+	return c != nil && !h.effective(c).Faulted && h.may(c) && n.Wired() && h.Process.Sockets[vrrp.Listening{Link: n.Index, Family: k.family, Group: c.Spec.MulticastGroup()}]
 }

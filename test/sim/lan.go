@@ -19,8 +19,10 @@ type Options struct {
 	Reversed bool
 	// The others are as in simlan.Options.
 	MinDelay, MaxDelay, KernelDelay, HookDelay, WakeDelay time.Duration
-	HookFailures                                          float64
-	OddClocks, Transcript                                 bool
+	// StepDelay and LookDelay bound what the hands take, as in simlan.Options.
+	StepDelay, LookDelay                   time.Duration
+	HookFailures                           float64
+	OddClocks, Transcript, Disks, Ignorant bool
 	// Adverts puts every advertisement into the transcript.
 	Adverts bool
 }
@@ -31,6 +33,9 @@ type LAN struct {
 	opt   Options
 	hosts []*Host
 	watch observer
+	// revive gives a host its power back some time after another one, or itself, has
+	// taken it; nil: it stays off.
+	revive func(*Host)
 }
 
 // New makes a LAN whose hosts are up, connected, and run nothing yet.
@@ -48,6 +53,7 @@ func New(o Options) *LAN {
 	}
 	n.LAN = simlan.New(simlan.Options{Seed: o.Seed, Hosts: specs, MinDelay: o.MinDelay, MaxDelay: o.MaxDelay, KernelDelay: o.KernelDelay,
 		HookDelay: o.HookDelay, WakeDelay: o.WakeDelay, HookFailures: o.HookFailures, OddClocks: o.OddClocks, Transcript: o.Transcript,
+		StepDelay: o.StepDelay, LookDelay: o.LookDelay, Disks: o.Disks, Ignorant: o.Ignorant, Stepped: n.watch.stepped,
 		Born: n.born, After: n.watch.judge, Disturbed: n.watch.disturb})
 	for _, h := range n.LAN.Hosts() {
 		n.hosts = append(n.hosts, newHost(n, h))

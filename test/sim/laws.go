@@ -95,11 +95,19 @@ func (o *observer) audit() {
 		}
 		o.discord(h.life())
 		for name, s := range h.life().seen {
-			if s.state == active && !s.farewell && s.spoke > h.Resumed && o.lan.Now()-s.spoke > o.longestGap(s.interval) {
+			if s.state == active && !s.farewell && s.spoke > h.Resumed && o.lan.Now()-s.spoke > max(o.longestGap(s.interval), o.patience(h.life(), s)) {
 				o.lan.Violate("adverts", "%s %s is Active and silent for %v", h.Name, name, o.lan.Now()-s.spoke)
 			}
 		}
 	}
+}
+
+// patience is how much longer a router may be silent that has been handed over.
+func (o *observer) patience(p *life, s *seen) time.Duration {
+	if s.spoke < p.bornAt {
+		return o.gapAfterRestart(p, s.interval, s.key)
+	}
+	return 0
 }
 
 // discord: the members of a sync group are Active together or not at all, but
@@ -129,6 +137,10 @@ func (o *observer) discord(p *life) {
 			since = o.lan.Now()
 			p.mixed[g.Name] = since
 		}
+		if c := serviceFor(p.Config, g.Members[0]); c != nil && o.anything(p, c) {
+			delete(p.mixed, g.Name) // a member that is to leave waits for the steps
+			continue
+		}
 		if d := o.lan.Now() - max(since, p.Host.Resumed, p.reloaded); d > bound {
 			o.lan.Violate("groups", "%s: of sync group %s %d members of %d are Active for %v, more than %v", p.Host.Name, g.Name, actives, len(g.Members), d, bound)
 		}
@@ -145,9 +157,23 @@ func (o *observer) transition(p *life, t daemon.Transition) {
 		return // a follow-up; a hook can end after its router has left
 	}
 	p.lastSeq = t.Seq
+	h := o.lan.hosts[p.Host.ID]
+	h.lastSeq = max(h.lastSeq, t.Seq)
 	s := p.seen[t.Router]
 	bad := func(what string) {
 		o.lan.Violate("journal", "%s %s term %d, %s -> %s (%s): %s", p.Host.Name, t.Router, t.Term, t.From, t.To, t.Cause, what)
+	}
+	if t.Cause == vrrp.CauseDied.String() { // of the life before
+		if was := p.before[t.Router]; was.state != t.From || was.term+1 != t.Term {
+			bad(fmt.Sprintf("the process before was %s in term %d", was.state, was.term))
+		}
+		if s != nil {
+			delete(p.seen, t.Router)
+			delete(p.speaks, s.key)
+			delete(p.inherited, s.key)
+		}
+		delete(h.before, t.Router)
+		return
 	}
 	if s == nil || t.Term == 1 { // a new router, perhaps of an old name
 		if s != nil && s.state != initialize {
@@ -176,8 +202,11 @@ func (o *observer) transition(p *life, t daemon.Transition) {
 	if t.From == active {
 		o.lan.Note(p.Host, "(%s) sent %d adverts", t.Router, s.adverts)
 	}
+	o.parted(p, s, &t)
 	s.state, s.term, s.since = t.To, t.Term, o.lan.Now()
-	s.farewell, s.said, s.adverts = false, false, 0
+	s.farewell, s.said, s.adverts, s.goodbye, s.held = false, false, 0, 0, nil
+	h.before[t.Router] = s
+	delete(p.inherited, s.key)
 	if t.To == active {
 		i := slices.IndexFunc(p.pending, func(x promise) bool { return x.key == s.key })
 		if i < 0 {
@@ -191,6 +220,9 @@ func (o *observer) transition(p *life, t daemon.Transition) {
 		p.pending = slices.Delete(p.pending, i, i+1)
 	}
 	p.count.transitions++
+	if o.transitions++; t.From == active || t.To == active {
+		o.changes++
+	}
 	o.dirty, p.changed = true, true
 }
 
@@ -232,7 +264,7 @@ func (o *observer) turned(p *life) {
 	}
 	p.changed = false
 	for k, s := range p.speaks {
-		if w := p.holds[k]; (w != nil) != (s.state == active) {
+		if w := p.holds[k]; (w != nil) != (s.state == active) && !p.inherited[k] && !(w == nil && p.defers[k]) {
 			o.lan.Violate("addresses", "%s: %s is %s but wants addresses: %t", p.Host.Name, k, s.state, w != nil)
 		}
 	}
@@ -256,6 +288,7 @@ func (o *observer) wanted(p *life, k *simlan.Wish) {
 		o.lan.Violate("addresses", "%s router %d wants %v and is not Active", p.Host.Name, k.Router, k.Addresses)
 	}
 	if k.Active {
+		delete(p.inherited, wished(k))
 		p.holds[wished(k)] = k
 		o.wantedMAC(p, k)
 	}

@@ -17,6 +17,7 @@ type life struct {
 	*simlan.Process
 	o *observer
 
+	since      time.Duration                // it began
 	begun      bool                         // it has a configuration
 	leaving    bool                         // it has said that it leaves
 	advertised map[actions.RouterID]key     // Router Advertisements under way
@@ -31,13 +32,27 @@ type life struct {
 	mixed      map[string]time.Duration // since when the members of a group have not been of one mind
 	lastSeq    uint64                   // of the journal's records
 	pending    []promise                // adverts sent on the way to Active
-	count      struct{ lines, transitions, failures, reloads int }
+
+	before    map[string]seen // what the life before knew of its routers
+	defers    map[key]bool    // whether addresses wait, or have waited, for a service group
+	wasServed map[key]bool    // a service group has followed it
+	inherited map[key]bool    // went on where the life before was, and has wished for nothing yet
+	// bornAt is when it began after a handoff, stoodAt when the one before stood still.
+	bornAt, stoodAt time.Duration
+	groups          map[string]*groupSeen
+	fell            map[string]time.Duration // when the priority of a router changed last
+	hasty           bool                     // it was told to leave at once
+	unmanaged       bool                     // there was maintenance
+	count           struct{ lines, transitions, failures, reloads int }
 }
 
 func (n *LAN) born(p *simlan.Process) simlan.Witness {
-	return &life{Process: p, o: &n.watch, advertised: map[actions.RouterID]key{},
+	l := &life{since: n.Now(), Process: p, o: &n.watch, advertised: map[actions.RouterID]key{},
 		seen: map[string]*seen{}, speaks: map[key]*seen{}, holds: map[key]*simlan.Wish{}, keys: map[string]key{},
-		grouped: map[key]bool{}, configs: map[key]*daemon.RouterConfig{}, mixed: map[string]time.Duration{}}
+		grouped: map[key]bool{}, configs: map[key]*daemon.RouterConfig{}, mixed: map[string]time.Duration{},
+		before: map[string]seen{}, inherited: map[key]bool{}, defers: map[key]bool{}, wasServed: map[key]bool{}, groups: map[string]*groupSeen{}, fell: map[string]time.Duration{}}
+	l.inherit()
+	return l
 }
 
 // Configured learns a configuration.
@@ -50,6 +65,13 @@ func (p *life) Configured(cfg *daemon.Config) {
 	for i := range cfg.Routers {
 		k := keyOf(&cfg.Routers[i])
 		p.keys[cfg.Routers[i].Name], p.configs[k] = k, &cfg.Routers[i]
+		p.o.lan.hosts[p.Host.ID].mortal[k] = cfg.Routers[i].Mortal && !cfg.Routers[i].Owner
+		if g := serviceFor(cfg, cfg.Routers[i].Name); g != nil && g.WhenReady {
+			p.defers[k] = true
+		}
+		if serviceFor(cfg, cfg.Routers[i].Name) != nil {
+			p.wasServed[k] = true
+		}
 		p.grouped[k] = p.grouped[k] || cfg.Routers[i].Group != ""
 	}
 }
@@ -95,7 +117,24 @@ func (p *life) HookFailed(actions.HookJob) { p.count.failures++ }
 // Logged counts the lines for people.
 func (p *life) Logged(l daemon.Line) {
 	p.count.lines++
-	p.leaving = p.leaving || strings.HasPrefix(l.Text, "stopping: ")
+	if strings.HasPrefix(l.Text, "stopping: ") {
+		p.hasty = p.hasty || p.leaving || !yields(&l)
+		p.leaving = true
+	}
+	if r, rest, ok := strings.Cut(strings.TrimPrefix(l.Text, "("), ") priority "); ok && strings.Contains(rest, " -> ") {
+		p.fell[r] = p.o.lan.Now()
+	}
+	p.grants(&l)
+}
+
+// yields reads from a line whether the daemon leaves in peace.
+func yields(l *daemon.Line) bool {
+	for _, a := range l.Attrs {
+		if a.Key == "yield" {
+			return a.Value.Bool()
+		}
+	}
+	return false
 }
 
 // Transition judges a record.

@@ -27,7 +27,10 @@ type seen struct {
 	since, spoke, interval time.Duration
 	said                   bool // an advert in this state, or on the way to it
 	farewell               bool
-	adverts                int
+	// goodbye is when it has said priority 0 as Active, held the exclusive steps there were then.
+	goodbye time.Duration
+	held    []string
+	adverts int
 	// Of the last hook run: which life of the router's name, which term, which hook.
 	hookRouter actions.RouterID
 	hookTerm   uint64
@@ -58,6 +61,14 @@ type observer struct {
 	rivals    map[rivalry]time.Duration // since when
 	longest   map[key]time.Duration     // longest interval anybody ever had
 	covered   map[netip.Prefix]*coverage
+
+	transitions int
+	changes     int             // transitions from and to Active
+	unlooked    bool            // a step has died that nobody looks at
+	moves       int             // jobs that move a step
+	deafness    string          // why somebody may not have heard something
+	beyond      string          // why not even fencing promises anything
+	late        map[string]bool // groups whose release was not waited for any longer
 }
 
 // rivalry is two Actives for one virtual router on one island.
@@ -73,7 +84,7 @@ type coverage struct {
 }
 
 func (o *observer) init(n *LAN) {
-	*o = observer{lan: n, rivals: map[rivalry]time.Duration{}, longest: map[key]time.Duration{}, covered: map[netip.Prefix]*coverage{}}
+	*o = observer{lan: n, rivals: map[rivalry]time.Duration{}, longest: map[key]time.Duration{}, covered: map[netip.Prefix]*coverage{}, late: map[string]bool{}}
 }
 
 // disturb begins the calm anew.

@@ -37,10 +37,20 @@ func (o *observer) left(p *life) {
 func (n *LAN) CheckRest() error {
 	keys := map[key]bool{}
 	for _, h := range n.hosts {
+		if h.status = nil; h.Process != nil && h.Running() && !h.Stalled() {
+			page := h.page()
+			h.status = &page
+		}
+	}
+	for _, h := range n.hosts {
 		if h.Process == nil {
+			n.checkDead(h)
 			continue
 		}
 		n.checkProcess(h.life())
+		if h.status != nil {
+			n.checkServices(h, h.status)
+		}
 		for i := range h.Process.Config.Routers {
 			keys[keyOf(&h.Process.Config.Routers[i])] = true
 			n.checkAddresses(h, &h.Process.Config.Routers[i])
@@ -53,6 +63,18 @@ func (n *LAN) CheckRest() error {
 		}
 	}
 	return n.Err()
+}
+
+// checkDead: what a daemon that is no more has left behind has gone by itself,
+// where it was mortal.
+func (n *LAN) checkDead(h *Host) {
+	for _, at := range h.NICs() {
+		for _, a := range at.Kernel {
+			if a.Router != 0 && h.mortal[keyOfAddress(a.Prefix)] {
+				n.Violate("addresses", "%s runs no daemon and still holds %s", h.Name, a.Prefix)
+			}
+		}
+	}
 }
 
 // units are the routers of a configuration that are elected together: the
@@ -82,8 +104,12 @@ func (n *LAN) checkUnits(h *Host) {
 			if h.canServe(keyOf(c)) {
 				able++
 			}
-			if h.life().stateOf(keyOf(c)) == active {
+			state := h.life().stateOf(keyOf(c))
+			if state == active {
 				actives++
+			}
+			if o := h.order(daemon.OrderStandby, c.Name); o != nil && state != initialize && h.Running() && !h.stays(c) {
+				n.Violate("orders", "%s: %s is %s at rest in %s", h.Name, c.Name, state, o)
 			}
 		}
 		switch {
@@ -92,9 +118,23 @@ func (n *LAN) checkUnits(h *Host) {
 		case actives > 0 && able < len(unit):
 			n.Violate("one active", "%s is Active as %s and cannot serve", h.Name, unit[0].Name)
 		case able == len(unit) && actives == 0 && !slices.ContainsFunc(unit, func(c *daemon.RouterConfig) bool { return n.outranked(h, c) }):
-			n.Violate("one active", "%s could be Active as %s, and nobody it hears has a right to be", h.Name, unit[0].Name)
+			n.Violate("one active", "%s could be Active as %s, and nobody it hears has a right to be: %s", h.Name, unit[0].Name, n.standings(unit[0]))
 		}
 	}
+}
+
+// standings are who says what of a router, for violations.
+func (n *LAN) standings(c *daemon.RouterConfig) (list []string) {
+	for _, h := range n.hosts {
+		if h.status == nil {
+			continue
+		}
+		if o := h.life().configOf(keyOf(c)); o != nil {
+			r := h.said(o)
+			list = append(list, fmt.Sprintf("%s %s %d of %d preempt=%t away=%t here=%t fault=%q pinned=%q", h.Name, r.State, r.EffectivePriority, r.Priority, r.Preempt, r.MovedAway, r.MovedHere, r.Fault, r.Pinned))
+		}
+	}
+	return list
 }
 
 // outranked reports whether a host hears an Active that it has to leave alone.
@@ -104,7 +144,7 @@ func (n *LAN) outranked(h *Host, c *daemon.RouterConfig) bool {
 		if x == h || x.Process == nil || x.life().stateOf(k) != active || !n.together(k.link, h, x) {
 			return false
 		}
-		return !mayTake(c, h.effective(c).Priority, x.effective(x.life().configOf(k)).Priority)
+		return !h.mayTake(c, h.effective(c).Priority, x.effective(x.life().configOf(k)).Priority)
 	})
 }
 
@@ -126,6 +166,9 @@ func (n *LAN) checkIsland(k key, island int) {
 func (n *LAN) checkAddresses(h *Host, c *daemon.RouterConfig) {
 	k := keyOf(c)
 	isActive := h.life().stateOf(k) == active
+	if isActive && h.defers(c) {
+		return // whether all is up is another law
+	}
 	for _, a := range c.Addresses {
 		at := h.NICs()[k.link]
 		if a.Interface != "" {
@@ -219,7 +262,7 @@ func (n *LAN) checkProcess(p *life) {
 			n.Violate("journal", "%s %s: status says %s, history %s", p.Host.Name, r.Name, r.State, state)
 		}
 		for _, a := range r.Addresses {
-			if a.Wanted != (state == active) {
+			if a.Wanted != (state == active) && !(state == active && p.o.lan.hosts[p.Host.ID].defersName(r.Name)) {
 				n.Violate("addresses", "%s %s is %s, and status says wanted=%t of %s", p.Host.Name, r.Name, state, a.Wanted, a.Address)
 			}
 		}
