@@ -1,0 +1,94 @@
+package daemon_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/backbeat-ha/backbeat/daemon"
+)
+
+// What random histories of restarts have found (test/sim).
+
+// handOverSite hands a rig with a service group over and returns the hands of the next process.
+func (h *hands) handOverSite(group daemon.ServiceConfig) {
+	h.g.t.Helper()
+	cfg := config(web(priority(150)))
+	cfg.Services = []daemon.ServiceConfig{group}
+	hand := h.g.handOver()
+	h.open, h.cut = nil, nil
+	h.g.follow(hand, 100*ms, cfg, func(p *daemon.Ports) { p.Agents = h })
+	h.g.up()
+	h.g.apply()
+}
+
+// A restart while the claim still waits for the peer grants nothing: what had not been
+// let go of before has not been now.
+func TestHandOverOfAClaim(t *testing.T) {
+	h := services(t, group1(), web(priority(150)))
+	h.g.up()
+	for range 5 {
+		h.hear(100)
+		h.pass(s)
+	}
+	h.g.apply()
+	h.want(h.group().State, "claiming")
+	h.handOverSite(group1())
+	h.pass(2 * s)
+	h.want(h.did(), "")
+	h.want(h.group().State, "claiming")
+	h.hear(0)
+	h.pass(10 * ms)
+	h.want(h.did(), "start drbd.data, start systemd.apache")
+}
+
+// What an operator keeps down stays down.
+func TestHandOverOfAStoppedGroup(t *testing.T) {
+	h := services(t, group1(), web(priority(150)))
+	h.g.up()
+	h.pass(5 * s)
+	h.g.apply()
+	h.pass(100 * ms)
+	h.command(daemon.Command{Verb: daemon.CommandGroupStop, Name: "site", Step: "apache"})
+	h.pass(s)
+	h.did()
+	h.handOverSite(group1())
+	h.pass(3 * s)
+	h.want(h.did(), "")
+	h.want(h.group().State, "limited")
+	if !strings.Contains(h.group().StoppedFrom, "apache") {
+		t.Errorf("stopped from %q", h.group().StoppedFrom)
+	}
+}
+
+// A router that a reload has put in the place of another is not taken for that one
+// because it has as many transitions behind it.
+func TestRenamedRouterHasNotHeldItAllTheTime(t *testing.T) {
+	h := services(t, group1(), web(priority(150)))
+	h.g.up()
+	h.pass(5 * s)
+	h.g.apply()
+	h.pass(100 * ms)
+	h.want(h.did(), "start drbd.data, start systemd.apache")
+	renamed := config(web(priority(150), func(c *daemon.RouterConfig) { c.Name = "www" }))
+	group := group1(func(c *daemon.ServiceConfig) { c.Follows = []string{"www"} })
+	renamed.Services = []daemon.ServiceConfig{group}
+	reply := make(chan daemon.Plan, 1)
+	h.g.post(daemon.Reload{Config: renamed, Reply: reply})
+	h.pass(100 * ms)
+	h.want(h.did(), "stop systemd.apache, stop drbd.data") // in peace, before it leaves
+	for range 40 {
+		h.g.apply()
+		h.pass(100 * ms)
+		if h.g.state("www") == "backup" {
+			break
+		}
+	}
+	for range 5 { // the peer has taken over, and is preempted
+		h.hear(100)
+		h.pass(time.Second)
+	}
+	h.want(h.g.state("www"), "active")
+	h.want(h.did(), "")
+	h.want(h.group().State, "claiming")
+}
