@@ -17,7 +17,7 @@ import (
 func TestJSONIsDocumented(t *testing.T) {
 	sections := documented(t)
 	for section, v := range map[string]any{
-		"Status": control.Status{}, "Loop": daemon.LoopStatus{}, "Virtual router": daemon.RouterStatus{}, "Active": daemon.ActiveStatus{},
+		"Status": control.Status{}, "Scheduling": control.Scheduling{}, "Loop": daemon.LoopStatus{}, "Virtual router": daemon.RouterStatus{}, "Active": daemon.ActiveStatus{},
 		"Configuration": control.Configuration{}, "Notice": daemon.NoticeStatus{}, "Refused": daemon.RefusedStatus{},
 		"Address": daemon.AddressStatus{}, "Peer": daemon.PeerStatus{}, "Hook": daemon.HookStatus{}, "Interface": daemon.LinkStatus{},
 		"History": control.History{}, "Transition": daemon.Transition{}, "Evidence": daemon.Evidence{}, "Follow-up": daemon.Followup{},

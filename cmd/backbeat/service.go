@@ -10,7 +10,6 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
-	"runtime/debug"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -63,6 +62,7 @@ type service struct {
 	notifier   *notifier
 
 	made   chan struct{} // closed when loop is there
+	memory memory
 	ended  chan struct{} // the loop has ended
 	broken chan error    // the first part that ended on its own; has room for one
 	got    chan os.Signal
@@ -117,6 +117,7 @@ func (s *service) live(ctx context.Context, cfg *daemon.Config, d *conf.Diagnost
 		Post: s.post, Log: s.log, Reload: func(ctx context.Context) control.ReloadResult { return s.reloader.reload(ctx) },
 		Plan:          func(ctx context.Context) control.ReloadResult { return s.reloader.plan(ctx) },
 		Configuration: func() control.Configuration { return s.reloader.configuration() },
+		Scheduling:    s.memory.scheduling,
 	})
 	if err := s.control.Open(); err != nil {
 		return err
@@ -137,8 +138,7 @@ func (s *service) live(ctx context.Context, cfg *daemon.Config, d *conf.Diagnost
 		return err
 	}
 	defer s.wire.Close()
-	// Reading thousands of routers leaves many times their size in garbage.
-	debug.FreeOSMemory()
+	s.memory.settle()
 	keeper := s.start("addresses", s.keeper.Run)
 	announcer := s.start("announcements", s.announcer.Run)
 	advertiser := s.start("router advertisements", s.advertiser.Run)

@@ -16,6 +16,8 @@ const (
 	// shortInterval is below what a host without real-time scheduling can be
 	// trusted with: stalls of 152 ms were measured on busy ones.
 	shortInterval = 0.1
+	// shortestSafe is what one with it can be trusted with: the shortest there is.
+	shortestSafe = 0.01
 	// recent is how long what was noticed about peers is news, in seconds. The
 	// daemon keeps it for ever; what has been corrected should not be shown.
 	recent = 60.0
@@ -67,6 +69,9 @@ func (p *statusPrinter) clock(at time.Time) string {
 
 // notes are what may be as it should be, or the reason why it is not.
 func notes(st *control.Status) (out []string) {
+	if s, least := st.Scheduling, shortestOf(st); s != nil && !s.RealTime && least >= s.SafeInterval {
+		out = append(out, notRealTime(s, least))
+	}
 	for i := range st.Links {
 		l := &st.Links[i]
 		for _, v := range l.Refused {
@@ -222,13 +227,24 @@ func from(v *daemon.RefusedStatus) string {
 }
 
 // loopWarnings are about the daemon itself.
-func loopWarnings(st *control.Status) (out []string) {
-	least := 0.0 // the shortest interval
+// shortestOf is the shortest interval, 0 without a router.
+func shortestOf(st *control.Status) (least float64) {
 	for i := range st.Routers {
 		if d := st.Routers[i].AdvertisementInterval; least == 0 || d < least {
 			least = d
 		}
 	}
+	return least
+}
+
+// notRealTime says that real time was not granted, and what that is good for.
+func notRealTime(s *control.Scheduling, least float64) string {
+	return fmt.Sprintf("the daemon is not scheduled in real time: on a busy host intervals from %s up are safe, and the shortest here is %s; its systemd unit asks for it (CPUSchedulingPolicy=rr), and so does chrt -r 10",
+		took(s.SafeInterval), took(least))
+}
+
+func loopWarnings(st *control.Status) (out []string) {
+	least := shortestOf(st)
 	switch l := st.Loop; {
 	case l.Stalls > 0:
 		out = append(out, fmt.Sprintf("the daemon's loop stalled %s (worst %s late): this host is overloaded, or was suspended",
@@ -236,6 +252,9 @@ func loopWarnings(st *control.Status) (out []string) {
 	case least > 0 && l.WorstLateness > least:
 		out = append(out, fmt.Sprintf("the daemon's loop was up to %s late, more than the shortest interval (%s): this host is overloaded, or was suspended",
 			took(l.WorstLateness), took(least)))
+	}
+	if s := st.Scheduling; s != nil && !s.RealTime && least > 0 && least < s.SafeInterval {
+		out = append(out, notRealTime(s, least))
 	}
 	if n := st.Loop.LogDropped; n > 0 {
 		out = append(out, plural(int(n), "log line")+" dropped: the log is slower than the daemon")

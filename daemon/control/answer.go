@@ -21,7 +21,22 @@ type Status struct {
 	At time.Time `json:"at"`
 	// Configuration is which one is in force; nil if the daemon does not say.
 	Configuration *Configuration `json:"configuration,omitempty"`
+	// Scheduling is how the kernel treats the daemon; nil if it does not say.
+	Scheduling *Scheduling `json:"scheduling,omitempty"`
 	daemon.StatusPage
+}
+
+// Scheduling is how the kernel treats the daemon's process.
+type Scheduling struct {
+	// Policy is "rr" or "fifo" (real time), or "other"; Priority that of real time.
+	Policy   string `json:"policy"`
+	Priority int    `json:"priority,omitempty"`
+	RealTime bool   `json:"real_time"`
+	// SafeInterval is the shortest interval that is safe with this policy on a busy
+	// host, in seconds.
+	SafeInterval float64 `json:"safe_interval_seconds"`
+	// MemoryLocked: what it uses is not swapped out.
+	MemoryLocked bool `json:"memory_locked"`
 }
 
 // Configuration is which configuration is in force, and whether the file has

@@ -123,6 +123,10 @@ func (s *Server) collect(ctx context.Context, name string) (*Status, error) {
 		c := s.opt.Configuration()
 		st.Configuration = &c
 	}
+	if s.opt.Scheduling != nil {
+		c := s.opt.Scheduling()
+		st.Scheduling = &c
+	}
 	// While a router is replaced, the leaving one and its successor share a name.
 	type key struct {
 		name, link, family string

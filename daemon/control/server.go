@@ -62,6 +62,8 @@ type Options struct {
 	// Configuration tells which configuration is in force. It returns at once
 	// and may be called from several goroutines; nil if nobody knows.
 	Configuration func() Configuration
+	// Scheduling tells how the kernel treats the process, like Configuration.
+	Scheduling func() Scheduling
 	// Version of the daemon.
 	Version string
 	// Log takes lines about refusals and changes, from any goroutine; nil for none.

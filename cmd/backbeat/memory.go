@@ -1,0 +1,87 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"runtime/debug"
+	"strings"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/backbeat-ha/backbeat/daemon/control"
+)
+
+// memory is what has been arranged with the kernel about this process's memory.
+type memory struct{ locked atomic.Bool }
+
+// settle is called when everything has been read and built. Reading thousands of
+// routers leaves many times their size in garbage, and pages of the program that only
+// the start needed: they go back. What is left is locked where that is allowed, page
+// by page as it is used, so that no advert ever waits for a disk: for the whole of the
+// reserved address space at once it would be a gigabyte.
+func (m *memory) settle() {
+	debug.FreeOSMemory()
+	forgetProgram()
+	if mayLock() {
+		m.locked.Store(unix.Mlockall(unix.MCL_CURRENT|unix.MCL_FUTURE|unix.MCL_ONFAULT) == nil)
+	}
+}
+
+// mayLock reports whether no limit applies to locked memory: with one the runtime
+// would die of the first memory that it is not given.
+func mayLock() bool {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_MEMLOCK, &limit); err == nil && limit.Cur == unix.RLIM_INFINITY {
+		return true
+	}
+	// The capability counts only outside of user namespaces.
+	ids, err := os.ReadFile("/proc/self/uid_map")
+	if err != nil || strings.Join(strings.Fields(string(ids)), " ") != "0 0 4294967295" {
+		return false
+	}
+	have, err := effective()
+	return err == nil && have&(1<<unix.CAP_IPC_LOCK) != 0
+}
+
+// forgetProgram gives back the pages of the program itself; those that are used come
+// back from the page cache at once.
+func forgetProgram() {
+	path, err := os.Readlink("/proc/self/exe")
+	if err != nil {
+		return
+	}
+	f, err := os.Open("/proc/self/maps")
+	if err != nil {
+		return
+	}
+	defer f.Close()
+	for s := bufio.NewScanner(f); s.Scan(); {
+		var from, to uintptr
+		var rights string
+		if _, err := fmt.Sscanf(s.Text(), "%x-%x %s", &from, &to, &rights); err != nil || rights[1] == 'w' || !strings.HasSuffix(s.Text(), " "+path) {
+			continue // what has been written to is not in the file
+		}
+		_, _, _ = unix.Syscall(unix.SYS_MADVISE, from, to-from, unix.MADV_DONTNEED) // nothing is lost if it cannot
+	}
+}
+
+// scheduling is how the kernel treats this process.
+func (m *memory) scheduling() control.Scheduling {
+	s := control.Scheduling{Policy: "other", SafeInterval: shortInterval, MemoryLocked: m.locked.Load()}
+	a, err := unix.SchedGetAttr(0, 0)
+	if err != nil {
+		return s
+	}
+	switch a.Policy {
+	case unix.SCHED_RR:
+		s.Policy = "rr"
+	case unix.SCHED_FIFO:
+		s.Policy = "fifo"
+	}
+	if s.Policy != "other" {
+		s.RealTime, s.Priority, s.SafeInterval = true, int(a.Priority), shortestSafe
+	}
+	return s
+}
