@@ -2,11 +2,14 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"os"
 	"runtime/debug"
+	"runtime/metrics"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -22,10 +25,40 @@ type memory struct{ locked atomic.Bool }
 // by page as it is used, so that no advert ever waits for a disk: for the whole of the
 // reserved address space at once it would be a gigabyte.
 func (m *memory) settle() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(collectAt)
+	}
 	debug.FreeOSMemory()
 	forgetProgram()
 	if mayLock() {
 		m.locked.Store(unix.Mlockall(unix.MCL_CURRENT|unix.MCL_FUTURE|unix.MCL_ONFAULT) == nil)
+	}
+}
+
+const (
+	// collectAt is how much garbage may gather, in percent of what lives (GOGC). Little is
+	// made in the steady state, so half of the usual costs nothing and is never touched.
+	collectAt = 50
+	// returnEvery is how often memory that a start, a reload or a takeover of
+	// thousands has left unused is given back, if it is more than returnAbove.
+	returnEvery = 30 * time.Second
+	returnAbove = 4 << 20
+)
+
+// run gives unused memory back until ctx ends.
+func (m *memory) run(ctx context.Context) error {
+	tick := time.NewTicker(returnEvery)
+	defer tick.Stop()
+	free := []metrics.Sample{{Name: "/memory/classes/heap/free:bytes"}}
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		if metrics.Read(free); free[0].Value.Kind() == metrics.KindUint64 && free[0].Value.Uint64() > returnAbove {
+			debug.FreeOSMemory()
+		}
 	}
 }
 

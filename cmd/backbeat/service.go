@@ -143,6 +143,7 @@ func (s *service) live(ctx context.Context, cfg *daemon.Config, d *conf.Diagnost
 	announcer := s.start("announcements", s.announcer.Run)
 	advertiser := s.start("router advertisements", s.advertiser.Run)
 	server := s.start("control socket", s.control.Run)
+	tidier := s.start("memory", s.memory.run)
 	notifier := s.start("systemd notifications", s.notifier.run)
 	signals := s.start("signals", s.signals)
 	if s.adopted {
@@ -156,6 +157,7 @@ func (s *service) live(ctx context.Context, cfg *daemon.Config, d *conf.Diagnost
 
 	signals.stop()
 	notifier.stop()
+	tidier.stop()
 	server.stop()
 	announcer.stop()
 	advertiser.stop()
