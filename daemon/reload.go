@@ -39,7 +39,9 @@ func (l *Loop) reload(now time.Duration, cfg *Config) Plan {
 	for _, s := range plan.Steps {
 		switch s.Change {
 		case Keep, Adjust:
-			if r := l.find(s.Router); r != nil {
+			if r := l.find(s.Router); r != nil && s.Change == Keep {
+				r.cfg = next[s.Router] // the same in every respect: the plan has compared them
+			} else if r != nil {
 				l.adjust(now, r, next[s.Router])
 			} else {
 				l.waiting = append(l.waiting, next[s.Router]) // still waiting for its predecessor

@@ -46,7 +46,9 @@ func TestStatusSaysNotRealTime(t *testing.T) {
 		if c.interval > 0 {
 			st.Routers = []daemon.RouterStatus{{Name: "web", State: "active", AdvertisementInterval: c.interval}}
 		}
-		has := func(list []string) bool { return strings.Contains(strings.Join(list, "\n"), "not scheduled in real time") }
+		has := func(list []string) bool {
+			return strings.Contains(strings.Join(list, "\n"), "not scheduled in real time")
+		}
 		if w, n := has(loopWarnings(st)), has(notes(st)); w != c.warning || n != c.note {
 			t.Errorf("%+v: warning %t, note %t", c, w, n)
 		}
