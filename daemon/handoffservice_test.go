@@ -92,3 +92,21 @@ func TestRenamedRouterHasNotHeldItAllTheTime(t *testing.T) {
 	h.want(h.did(), "")
 	h.want(h.group().State, "claiming")
 }
+
+// Two packets in one turn: by the first a better host is Active, by the second the one
+// before has let go. That is not for us any more.
+func TestWordForWhoHasLost(t *testing.T) {
+	h := services(t, group1(), web(priority(150)))
+	h.g.up()
+	for range 5 {
+		h.hear(100)
+		h.pass(s)
+	}
+	h.g.apply()
+	h.want(h.group().State, "claiming")
+	h.g.receive(52, 200)
+	h.g.receive(52, 0)
+	h.g.turn()
+	h.pass(2 * s)
+	h.want(h.did(), "")
+}

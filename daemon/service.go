@@ -345,6 +345,12 @@ func (l *Loop) onStepDone(now time.Duration, group actions.GroupID, ev actions.L
 		l.stats.stale++
 		return
 	}
+	if s.open {
+		l.serve(now) // an input before may have taken the ground from under the next step
+		if l.byGroup[group] == nil {
+			return
+		}
+	}
 	if done, ok := ev.(actions.Done); ok && done.Job >= deviceJob {
 		l.devicesTried(s, &done)
 		ev = actions.LadderTimeout{} // when they are tried next
@@ -369,6 +375,9 @@ func (l *Loop) stepService(now time.Duration, s *service, ev actions.LadderEvent
 		}
 	}
 	l.faceService(now, s)
+	if s.leaving {
+		s.touch(l) // it may go when the last job has been answered, though nothing shows
+	}
 }
 
 // stale notes that a router must be evaluated anew when all steps have been taken.

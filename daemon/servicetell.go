@@ -151,7 +151,7 @@ func (l *Loop) sayNothingHeld(now time.Duration, r *router) {
 // peerReleased: the host that was Active before says that it has let go.
 func (l *Loop) peerReleased(now time.Duration, r *router) {
 	s := r.service
-	if s == nil || !s.up {
+	if s == nil || !s.up || r.fsm.State() != vrrp.Active { // it may have lost a packet ago
 		return
 	}
 	switch before := r.fsm.Before(); {

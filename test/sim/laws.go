@@ -127,7 +127,7 @@ func (o *observer) discord(p *life) {
 				settle = max(settle, c.Spec.Settle, c.Spec.LinkDownDelay)
 			}
 		}
-		bound += settle + auditEvery + gridSlack + 2*o.lan.opt.WakeDelay
+		bound += settle + 2*auditEvery + gridSlack + 2*o.lan.opt.WakeDelay
 		if actives == 0 || actives == len(g.Members) {
 			delete(p.mixed, g.Name)
 			continue
