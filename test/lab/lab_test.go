@@ -220,7 +220,7 @@ func TestProbeMeasuresAHandMadeFailover(t *testing.T) {
 			if off := r.Silence - hole; off < -5*time.Millisecond || off > 100*time.Millisecond {
 				t.Errorf("the hole was %s, the client measured %s", hole, r.Silence)
 			}
-			if off := r.Takeover - r.Silence; off < -5*time.Millisecond || off > 5*time.Millisecond {
+			if off := r.Takeover - r.Silence; off < -5*time.Millisecond-r.WorstStall || off > 5*time.Millisecond+r.WorstStall {
 				t.Errorf("silence %s, but takeover %s", r.Silence, r.Takeover)
 			}
 		})

@@ -2,10 +2,13 @@
 // not run, and why. The lines of go test itself (ok, FAIL) are shown as they
 // come and once more at the end; what a test wrote is shown if it failed.
 //
-//	go run ./test/summary [-v] [-alone REGEXP] [-args "GO TEST FLAGS"] [PACKAGES]
+//	go run ./test/summary [-v] [-alone REGEXP] [-again REGEXP] [-args "GO TEST FLAGS"] [PACKAGES]
 //
 // Packages that -alone matches measure time: they run after the others, one by
-// one. The exit status is 1 if anything failed.
+// one. In packages that -again matches, which ask the real kernel and the real clock
+// of a machine that may stand still, a test that failed is run once more, alone;
+// if it passes then, it is named at the end as unsteady, with what it wrote when
+// it failed shown above. The exit status is 1 if anything failed.
 package main
 
 import (
@@ -22,10 +25,15 @@ import (
 func main() {
 	verbose := flag.Bool("v", false, "show everything that tests write")
 	alone := flag.String("alone", "^$", "run packages whose path matches after the others, one by one")
+	again := flag.String("again", "^$", "in packages whose path matches, run what failed once more, alone")
 	args := flag.String("args", "", "further flags for go test")
 	flag.Parse()
 	s := newSummary(os.Stdout, *verbose)
-	if err := run(s, *alone, strings.Fields(*args), flag.Args()); err != nil {
+	err := run(s, *alone, strings.Fields(*args), flag.Args())
+	if err == nil {
+		err = tryAgain(s, *again, strings.Fields(*args))
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "summary:", err)
 		os.Exit(1)
 	}
@@ -64,6 +72,36 @@ func run(s *summary, alone string, args, patterns []string) error {
 	}
 	return nil
 }
+
+// tryAgain runs the failed tests of packages that may be unsteady once more. Only
+// top-level tests are named to go test: a part of one is what the whole makes of it.
+func tryAgain(s *summary, again string, args []string) error {
+	pattern, err := regexp.Compile(again)
+	if err != nil {
+		return fmt.Errorf("understand -again: %w", err)
+	}
+	for _, pkg := range s.failedPackages() {
+		if !pattern.MatchString(pkg) {
+			continue
+		}
+		names := s.failedIn(pkg)
+		if len(names) == 0 || len(names) > mostAgain {
+			continue // it did not build, or that is no accident
+		}
+		fmt.Printf("\n== once more, alone: %s %s\n", short(pkg), strings.Join(names, " "))
+		second := newSummary(os.Stdout, s.verbose)
+		if err := goTest(second, slices.Concat([]string{"-run", "^(" + strings.Join(names, "|") + ")$"}, args, []string{pkg})); err != nil {
+			return err
+		}
+		if !second.failed() && second.passed > 0 {
+			s.forgive(pkg, names)
+		}
+	}
+	return nil
+}
+
+// mostAgain is how many failed tests of one package can be an accident of the machine.
+const mostAgain = 3
 
 // goTest runs go test once. Its exit status is not asked: the events say more,
 // and if it could not even begin there are none, which report counts as a failure.

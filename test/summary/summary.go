@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 )
@@ -28,14 +30,17 @@ type summary struct {
 	passed, failures int
 	packageLines     []string
 	failedTests      []string
-	skips            []skip
+	// broken are the failures by package: the tests, "" for the package itself.
+	broken   map[string][]string
+	unsteady []string
+	skips    []skip
 	// output of tests that are still running, by package and test.
 	output map[[2]string][]string
 	builds []string
 }
 
 func newSummary(w io.Writer, verbose bool) *summary {
-	return &summary{w: w, verbose: verbose, output: make(map[[2]string][]string)}
+	return &summary{w: w, verbose: verbose, output: make(map[[2]string][]string), broken: make(map[string][]string)}
 }
 
 func (s *summary) failed() bool { return s.failures > 0 || len(s.builds) > 0 }
@@ -87,6 +92,7 @@ func (s *summary) take(e event) {
 // test of it was named: it did not build, or ended by itself.
 func (s *summary) takeFailure(e event, key [2]string) {
 	s.failures++
+	s.broken[e.Package] = append(s.broken[e.Package], e.Test)
 	name := short(e.Package)
 	if e.Test != "" {
 		name += " " + e.Test
@@ -118,6 +124,35 @@ func (s *summary) takeOutput(e event, key [2]string) {
 		s.skips = append(s.skips, skip{what + " (all of it)", why})
 	default:
 		s.output[key] = append(s.output[key], e.Output)
+	}
+}
+
+// failedPackages are those with a failure, sorted.
+func (s *summary) failedPackages() []string { return slices.Sorted(maps.Keys(s.broken)) }
+
+// failedIn are the top-level tests of a package that failed.
+func (s *summary) failedIn(pkg string) (names []string) {
+	for _, t := range s.broken[pkg] {
+		if top, _, _ := strings.Cut(t, "/"); top != "" && !slices.Contains(names, top) {
+			names = append(names, top)
+		}
+	}
+	return names
+}
+
+// forgive takes the failures of a package for what they were: unsteady tests. They
+// are named at the end all the same.
+func (s *summary) forgive(pkg string, names []string) {
+	s.failures -= len(s.broken[pkg])
+	delete(s.broken, pkg)
+	s.failedTests = slices.DeleteFunc(s.failedTests, func(n string) bool { return n == short(pkg) || strings.HasPrefix(n, short(pkg)+" ") })
+	for i, line := range s.packageLines {
+		if fields := strings.Fields(line); len(fields) > 1 && fields[0] == "FAIL" && fields[1] == pkg {
+			s.packageLines[i] = "ok  \t" + pkg + "\t(" + strings.Join(names, ", ") + " failed once and passed alone)\n"
+		}
+	}
+	for _, n := range names {
+		s.unsteady = append(s.unsteady, short(pkg)+" "+n)
 	}
 }
 
@@ -176,6 +211,9 @@ func (s *summary) report() bool {
 	} else {
 		p("\n== everything could run\n")
 	}
+	if len(s.unsteady) > 0 {
+		p("\n== unsteady: failed once, and passed when run again alone; what they wrote is above\n    %s\n", strings.Join(s.unsteady, "\n    "))
+	}
 	if s.failed() {
 		p("\n== failed\n")
 		for _, name := range append(s.builds, s.failedTests...) {
@@ -187,6 +225,6 @@ func (s *summary) report() bool {
 	if !good {
 		verdict = "FAIL"
 	}
-	p("\n%s: %d passed, %d failed, %d could not run, in %s\n", verdict, s.passed, len(s.failedTests), len(s.skips), s.took.Round(time.Second))
+	p("\n%s: %d passed, %d failed, %d unsteady, %d could not run, in %s\n", verdict, s.passed, len(s.failedTests), len(s.unsteady), len(s.skips), s.took.Round(time.Second))
 	return good
 }

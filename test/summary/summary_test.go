@@ -56,7 +56,7 @@ func TestSkipsAreNamedWithTheirReason(t *testing.T) {
 	}
 	contains(t, text, "ok  \tgithub.com/backbeat-ha/backbeat/a",
 		"keepalived is not installed: apt install keepalived\n    a TestPeer\n",
-		"no user namespace: allow them\n    vrrp/wire (all of it)\n", "PASS: 1 passed, 0 failed, 2 could not run")
+		"no user namespace: allow them\n    vrrp/wire (all of it)\n", "PASS: 1 passed, 0 failed, 0 unsteady, 2 could not run")
 	if strings.Contains(text, "boring") {
 		t.Error("the log of a good test is shown")
 	}
@@ -73,5 +73,29 @@ func TestFailuresAreShown(t *testing.T) {
 func TestNothingAtAllIsNotGood(t *testing.T) {
 	if _, good := readAll(t, ""); good {
 		t.Error("a run without a single package is called good")
+	}
+}
+
+// A test that failed and passes alone is named as unsteady, and is no failure any more.
+func TestUnsteady(t *testing.T) {
+	var b strings.Builder
+	s := newSummary(&b, false)
+	const pkg = "github.com/backbeat-ha/backbeat/b"
+	if err := s.read(strings.NewReader(`{"Action":"fail","Package":"` + pkg + `","Test":"TestBad/part"}
+{"Action":"fail","Package":"` + pkg + `","Test":"TestBad"}
+{"Action":"output","Package":"` + pkg + `","Output":"FAIL\t` + pkg + `\t0.1s\n"}
+{"Action":"fail","Package":"` + pkg + `"}
+`)); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.failedIn(pkg); len(got) != 1 || got[0] != "TestBad" || !s.failed() {
+		t.Fatalf("failed in it: %v", got)
+	}
+	s.forgive(pkg, []string{"TestBad"})
+	if good := s.report(); !good || s.failed() {
+		t.Error("still a failure")
+	}
+	if out := b.String(); !strings.Contains(out, "== unsteady") || !strings.Contains(out, "b TestBad") || !strings.Contains(out, "1 unsteady") {
+		t.Errorf("report:\n%s", out)
 	}
 }
