@@ -11,7 +11,7 @@ import (
 	"github.com/backbeat-ha/backbeat/vrrp"
 )
 
-// crowd is a loop with many routers on 16 links (a VRID has 8 bits) and a wire
+// crowd is a loop with many routers on 16 links or more (a VRID has 8 bits) and a wire
 // that only counts. One packet for every router lies ready.
 type crowd struct {
 	rig
@@ -45,20 +45,22 @@ func (c *crowd) Cancel(actions.RouterID)       {}
 func (c *crowd) Renew([]actions.RouterID)      {}
 func (c *crowd) Want(w actions.Wanted)         { c.wants = append(c.wants, w) }
 
+// crowdLinks is how many links there are at least.
 const crowdLinks = 16
 
 // newCrowd brings n routers at 100 ms to Backup.
 func newCrowd(tb testing.TB, n int, shared bool) *crowd {
 	c := &crowd{rig: rig{t: tb, now: epoch}, names: map[string]int{}}
+	links := max(crowdLinks, (n+249)/250)
 	for i := range n {
-		link := i % crowdLinks
+		link := i % links
 		if shared {
 			link = i / 250 // as full as the VRIDs allow
 		}
 		a := netip.AddrFrom4([4]byte{10, byte(i >> 8), byte(i), 53})
 		r := web(func(r *daemon.RouterConfig) {
 			r.Name, r.Interface = fmt.Sprintf("r%05d", i), fmt.Sprintf("eth%d", link)
-			r.Spec.VRID, r.Spec.Interval = uint8(i/crowdLinks%250+1), 100*ms
+			r.Spec.VRID, r.Spec.Interval = uint8(i/links%250+1), 100*ms
 			if shared {
 				r.Spec.VRID = uint8(i%250 + 1)
 			}
@@ -128,7 +130,7 @@ func TestAdvertsAllocateNothing(t *testing.T) {
 //
 //	go test ./daemon -run NONE -bench Loop
 func BenchmarkLoop(b *testing.B) {
-	for _, n := range []int{1, 1000, 4000} {
+	for _, n := range []int{1, 1000, 4000, 65000} {
 		b.Run(fmt.Sprintf("receive/%d", n), func(b *testing.B) {
 			c := newCrowd(b, n, false)
 			c.hear()
@@ -215,6 +217,20 @@ func BenchmarkInterruption(b *testing.B) {
 			ports := c.ports()
 			ports.Wire = c
 			daemon.New(config(c.routers...), ports)
+		}
+	})
+	b.Run("takeover-of-all/1000", func(b *testing.B) {
+		for b.Loop() {
+			b.StopTimer()
+			c := newCrowd(b, 1000, false)
+			c.now = max(c.now, c.next) // the first is due now, the last 10 ms later
+			c.now += 10 * ms
+			c.loop.Turn()
+			b.StartTimer()
+			for len(c.wants) < 1000 {
+				c.now += 10 * ms
+				c.loop.Turn()
+			}
 		}
 	})
 	b.Run("rename-all/1000", func(b *testing.B) {

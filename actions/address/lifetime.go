@@ -139,6 +139,9 @@ func (a *applier) renewDue() {
 			continue
 		}
 		life := a.lifetime(o)
+		if o.next < len(o.items) && now.Sub(o.at) < life/4 {
+			o.renewAt = now.Add(firstRenewal) // still adding: what is there is new
+		}
 		if !now.Before(o.renewAt) {
 			o.renewAt = now.Add(life / 4)
 			if left := life - now.Sub(a.lastBeat(o)); left > 0 { // else nobody is there for whom it should live on
