@@ -301,6 +301,7 @@ func (l *Loop) tellState(now time.Duration, r *router) {
 	st := r.own
 	if st.Fault == vrrp.FaultNone {
 		if imposed, yes := r.group.faultOf(r); yes {
+			imposed.Source = st.Source
 			st = imposed
 		}
 	}
@@ -347,10 +348,10 @@ func (l *Loop) stateFor(r *router) vrrp.LinkState {
 		return st
 	}
 	if o := l.orders.of(OrderStandby, r.cfg.Name); o != nil {
-		return vrrp.LinkState{Fault: vrrp.FaultStandby, Detail: o.String()}
+		return vrrp.LinkState{Fault: vrrp.FaultStandby, Detail: o.String(), Source: st.Source}
 	}
 	if why := r.service.unable(r.fsm.State()); why != "" && st.Fault == vrrp.FaultNone {
-		return vrrp.LinkState{Fault: vrrp.FaultService, Detail: why}
+		return vrrp.LinkState{Fault: vrrp.FaultService, Detail: why, Source: st.Source}
 	}
 	if r.service != nil && !r.service.face.known && r.fsm.State() == vrrp.Initialize && st.Fault == vrrp.FaultNone {
 		return vrrp.LinkState{Fault: vrrp.FaultPending, Detail: "service group " + r.service.cfg.Ladder.Name}
@@ -380,7 +381,7 @@ func (k *link) stateFor(r *router) vrrp.LinkState {
 	case !s.ready, r.cfg.VirtualMAC && r.macLink != k.index:
 		return vrrp.LinkState{Fault: vrrp.FaultPending}
 	case r.health.Faulted:
-		return vrrp.LinkState{Fault: vrrp.FaultCheck, Detail: r.health.fault}
+		return vrrp.LinkState{Fault: vrrp.FaultCheck, Detail: r.health.fault, Source: src}
 	case r.health.Waiting && r.fsm.State() == vrrp.Initialize:
 		return vrrp.LinkState{Fault: vrrp.FaultPending, Detail: r.health.fault}
 	}

@@ -12,6 +12,9 @@ func (r *Router) onLink(now time.Duration, e LinkState, fx []Effect) []Effect {
 	if e.Fault == FaultNone {
 		return r.linkUsable(now, e, fx)
 	}
+	if r.state == Initialize && e.Fault.Peaceful() && e.Source.IsValid() {
+		r.source = e.Source // for LetGo, which whoever takes no part can say
+	}
 	waits := e.Fault == FaultInterfaceDown && r.spec.LinkDownDelay > 0
 	if e.Fault == FaultPending && r.recalled != nil {
 		return fx // not known yet

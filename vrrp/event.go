@@ -25,8 +25,8 @@ type Received struct {
 type Timeout struct{}
 
 // LinkState is the level of everything the router needs from its host. With
-// FaultNone, Source is the address to send from: the interface's primary IPv4
-// address or its own link-local IPv6 address, never a virtual one.
+// FaultNone, or a peaceful fault, Source is the address to send from: the
+// interface's primary IPv4 address or its own link-local IPv6 address, never a virtual one.
 type LinkState struct {
 	Fault  Fault
 	Detail string

@@ -114,3 +114,12 @@ func TestBystanderGivesUp(t *testing.T) {
 		t.Errorf("before was %s", r.Before())
 	}
 }
+
+// In standby from the first moment: it can say that it holds nothing all the same.
+func TestLetGoInStandby(t *testing.T) {
+	r := New(Spec{VRID: 1, Family: IPv4, Priority: 100, Interval: time.Second})
+	r.Step(0, LinkState{Fault: FaultStandby, Detail: "by order", Source: netip.MustParseAddr("10.0.0.1")}, nil)
+	if fx := r.Step(time.Second, LetGo{}, nil); len(fx) != 1 || fx[0].Kind != Send || fx[0].Priority != PriorityStop {
+		t.Errorf("effects %v", fx)
+	}
+}
