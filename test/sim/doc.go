@@ -15,8 +15,11 @@
 //
 // Parts: lan.go, host.go and life.go (a simlan.LAN, its hosts and the daemons on them, as the
 // observer sees them), config.go and health.go (what they are configured to do), observe.go,
-// laws.go and adverts.go (what must always be true), rest.go (what must be true at rest),
-// history.go, draw.go and faults.go (random histories).
+// laws.go, adverts.go and steps.go (what must always be true), rest.go (what must be true at
+// rest), history.go, draw.go and faults.go (random histories); service.go (service groups),
+// trouble.go (hands that fail), operator.go and restart.go (what people and packages do).
+// Histories with an even seed are about the election alone, those with an odd one about the
+// whole daemon; a third of these are peaceful: nothing keeps anybody from hearing what is said.
 //
 // The laws, as violations name them:
 //
@@ -43,6 +46,22 @@
 //	journal       every transition continues the one before, has a cause, a sentence and a term
 //	              that is one more; nobody steps down for a worse one, or becomes Active with an
 //	              advert unread; lines are bounded by what happened.
+//	exclusive     no exclusive step is begun while another host has it, up, half up or being
+//	              brought up. With safety = fence: never, whatever happens, as long as a fence
+//	              that says "off" means it and a human's word is true. With none: not while
+//	              all adverts are heard and the peer lets go within release_timeout.
+//	fencing       in a peaceful history nobody is fenced who lives and holds nothing (30 s after
+//	              its start).
+//	steps         start in order and stop in reverse; nothing is moved in maintenance; nothing is
+//	              started where a followed router is not Active, in standby, unfit or leaving. An
+//	              Active that leaves in peace has no exclusive step up when it says so, but for
+//	              what is stuck, a hasty stop and maintenance; LetGo is true. At rest all steps are
+//	              up where the routers serve, and none elsewhere; no group is unfit or stuck.
+//	orders        at rest who is in standby takes no part.
+//	commands      every one is answered in the next turn.
+//	restart       by handoff at rest: no change from or to Active anywhere, no step moves, and an
+//	              Active is silent for the gap and one interval at most.
+//	memory        at rest what a loop keeps follows from its configuration alone.
 //	hooks         are told in order, and at rest the last state has been told.
 //	turns         the loop does not spin.
 package sim

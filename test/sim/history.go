@@ -22,6 +22,20 @@ type History struct {
 	// restarts. peaceful: nothing happens that keeps anybody from hearing.
 	whole, peaceful bool
 	groups          []sharedGroup
+
+	faults int          // planned so far
+	skip   map[int]bool // those that do not happen
+}
+
+// Faults is how many faults have been planned.
+func (h *History) Faults() int { return h.faults }
+
+// Skip leaves out faults, which are counted from 0. What is left to chance after
+// one is another history, so a shorter one that fails as well is found by trying.
+func (h *History) Skip(list ...int) {
+	for _, i := range list {
+		h.skip[i] = true
+	}
 }
 
 // LAN returns the LAN the history happens on.
@@ -72,7 +86,7 @@ func NewHistory(seed uint64, transcript bool) *History {
 			o.Hosts = 2
 		}
 	}
-	h := &History{lan: New(o), unit: unit, longT: unit, whole: whole, peaceful: whole && draw.IntN(3) == 0}
+	h := &History{lan: New(o), unit: unit, longT: unit, skip: map[int]bool{}, whole: whole, peaceful: whole && draw.IntN(3) == 0}
 	h.draw()
 	if whole {
 		h.drawGroups()
@@ -88,7 +102,13 @@ func NewHistory(seed uint64, transcript bool) *History {
 func (h *History) chaos() error {
 	span := 25 * h.unit
 	for range 2 + h.lan.Rand().IntN(10) {
-		h.lan.After(h.lan.Between(0, span), h.fault)
+		i := h.faults
+		h.faults++
+		h.lan.After(h.lan.Between(0, span), func() {
+			if !h.skip[i] {
+				h.fault()
+			}
+		})
 	}
 	return h.lan.Run(span)
 }

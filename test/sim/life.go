@@ -88,7 +88,12 @@ func (p *life) Turned() {
 }
 
 // Left judges what is left when the daemon has stopped.
-func (p *life) Left() { p.o.left(p) }
+func (p *life) Left() {
+	if p.o.lan.hosts[p.Host.ID].hasAny() {
+		p.o.lan.deaf("a daemon has left with steps up: stuck, in a hurry, or in maintenance")
+	}
+	p.o.left(p)
+}
 
 // Wanted judges a wish.
 func (p *life) Wanted(w *simlan.Wish) { p.o.wanted(p, w) }
