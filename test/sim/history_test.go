@@ -17,7 +17,7 @@ import (
 )
 
 var (
-	histories = flag.Int("histories", 0, "how many random histories to live (default 3000, 150 with the race detector or -short)")
+	histories = flag.Int("histories", 0, "how many random histories to live (default 2000, 150 with the race detector or -short)")
 	seed      = flag.Uint64("seed", 0, "live this one history and print its transcript")
 	firstSeed = flag.Uint64("first-seed", 1, "seed of the first history; the others follow")
 	shard     = flag.String("shard", "1/1", "live only this part of the histories, \"2/8\" the second of eight")
@@ -55,7 +55,7 @@ func TestRandomHistories(t *testing.T) {
 func chosen(t *testing.T) (seeds []uint64) {
 	count := *histories
 	if count == 0 {
-		if count = 3000; underRace || testing.Short() {
+		if count = 2000; underRace || testing.Short() {
 			count = 150
 		}
 	}
@@ -84,7 +84,7 @@ func liveAll(t *testing.T, seeds []uint64) {
 				if i >= len(seeds) {
 					return
 				}
-				if i%10_000 == 0 && i > 0 {
+				if i%2000 == 0 && i > 0 {
 					fmt.Printf("%d of %d histories, %d failures, %s\n", i, len(seeds), failures.Load(), time.Since(began).Round(time.Second))
 				}
 				if _, err := live(seeds[i], false); err != nil {
