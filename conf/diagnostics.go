@@ -23,6 +23,8 @@ type Diagnostics struct {
 	serviceAt map[string]hcl.Range
 	// secrets are the parts of the files that no message may show.
 	secrets []hcl.Range
+	// unsearched are files whose secrets have not been looked for yet.
+	unsearched []Source
 	// lists are the lists of the files: what is wrong with thousands of elements
 	// is said of the first few.
 	lists []hcl.Range

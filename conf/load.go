@@ -55,7 +55,7 @@ func (d *decoder) parse(s Source) *hclsyntax.Body {
 	}
 	d.files[s.Name] = f
 	d.modes[s.Name] = s.Mode
-	d.secrets = append(d.secrets, findSecrets(s)...)
+	d.unsearched = append(d.unsearched, s)
 	for _, g := range diags {
 		d.discreet(g)
 		if g.Subject != nil {

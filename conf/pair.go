@@ -28,7 +28,7 @@ func CheckPair(cfgs []*daemon.Config, from []*Diagnostics) *Diagnostics {
 			for name, file := range f.files {
 				p.files[name] = file
 			}
-			p.secrets = append(p.secrets, f.secrets...)
+			p.secrets = append(p.secrets, f.hidden()...)
 		}
 	}
 	if len(cfgs) < 2 {

@@ -106,10 +106,21 @@ func endOfItem(tokens hclsyntax.Tokens, i int) int {
 	return i
 }
 
+// hidden are the secrets of all files. They are looked for when a message is about to
+// show something: a quarter of what it takes to read thousands of routers.
+func (d *Diagnostics) hidden() []hcl.Range {
+	for _, s := range d.unsearched {
+		d.secrets = append(d.secrets, findSecrets(s)...)
+	}
+	d.unsearched = nil
+	return d.secrets
+}
+
 // secretAt returns the secret that a place lies in, or nil.
 func (d *Diagnostics) secretAt(file string, offset int) *hcl.Range {
-	for i := range d.secrets {
-		if r := &d.secrets[i]; r.Filename == file && r.Start.Byte <= offset && offset < max(r.End.Byte, r.Start.Byte+1) {
+	secrets := d.hidden()
+	for i := range secrets {
+		if r := &secrets[i]; r.Filename == file && r.Start.Byte <= offset && offset < max(r.End.Byte, r.Start.Byte+1) {
 			return r
 		}
 	}
@@ -123,8 +134,8 @@ func (d *Diagnostics) masked(file string, line []byte, begin int) (shown []byte,
 		return []byte(stars), 0
 	}
 	first := -1
-	for i := range d.secrets {
-		if r := &d.secrets[i]; r.Filename == file && r.Start.Byte > begin && r.Start.Byte <= begin+len(line) && (first < 0 || r.Start.Byte-begin < first) {
+	for _, r := range d.hidden() {
+		if r.Filename == file && r.Start.Byte > begin && r.Start.Byte <= begin+len(line) && (first < 0 || r.Start.Byte-begin < first) {
 			first = r.Start.Byte - begin
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -137,6 +138,10 @@ type tapMessage struct {
 }
 
 func (t *Tap) run() {
+	// On a busy machine it must read on time, or the kernel's buffer runs over. What it
+	// does is little, and the thread, which keeps this to itself, ends with it.
+	runtime.LockOSThread()
+	_ = unix.SchedSetAttr(0, &unix.SchedAttr{Policy: unix.SCHED_RR, Priority: 1, Flags: unix.SCHED_FLAG_RESET_ON_FORK}, 0)
 	ports := map[int][2]uint8{}
 	for _, h := range t.lab.hosts {
 		for k, index := range h.ports {
