@@ -48,7 +48,7 @@ func (s spec) text(daemon string) string {
 	if daemon == "keepalived" {
 		router = keepalivedRouter
 		if s.realTime {
-			b.WriteString("global_defs {\n  vrrp_rt_priority 10\n}\n")
+			b.WriteString("global_defs {\n  vrrp_rt_priority 10\n  vrrp_rlimit_rttime 5000000\n}\n")
 		}
 	}
 	for i := range s.routers {
