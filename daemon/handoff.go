@@ -93,6 +93,7 @@ type HandOver struct {
 func (l *Loop) handOver(now time.Duration) bool {
 	h := l.handing
 	if h == nil || l.stopping {
+		l.handBy = vrrp.Never
 		return false
 	}
 	select {
@@ -101,17 +102,17 @@ func (l *Loop) handOver(now time.Duration) bool {
 		return false
 	default:
 	}
-	for _, s := range l.services {
-		if s.ladder.Moving() {
-			return false
-		}
-	}
 	if l.handingAt == 0 {
 		l.handingAt = now
 	}
 	hurry := now-l.handingAt >= hooksWait
 	if l.handBy = vrrp.Never; !hurry {
 		l.handBy = l.handingAt + hooksWait
+	}
+	for _, s := range l.services {
+		if s.ladder.Moving() {
+			return false
+		}
 	}
 	for _, r := range l.routers {
 		if !hurry && !r.hooks.Idle() {

@@ -110,3 +110,55 @@ func TestWordForWhoHasLost(t *testing.T) {
 	h.pass(2 * s)
 	h.want(h.did(), "")
 }
+
+// In standby, it says to the Active that came back what it had said before that one
+// went: the other knows nothing any more, and would fence it.
+func TestSaysItAgainToWhoCameBack(t *testing.T) {
+	h := services(t, group1(), web())
+	h.g.up()
+	h.command(daemon.Command{Verb: daemon.CommandStandby})
+	said := func() int {
+		sent := len(h.g.sent)
+		for range 5 {
+			h.hear(150)
+			h.pass(s)
+		}
+		return len(h.g.sent) - sent
+	}
+	if n := said(); n == 0 {
+		t.Error("says nothing")
+	}
+	h.pass(10 * s)
+	if n := said(); n == 0 {
+		t.Error("says nothing to who came back")
+	}
+}
+
+// An Active that waits for its peer, and is moved to nobody meanwhile, has not held the
+// data all the time.
+func TestMovedWhileItClaims(t *testing.T) {
+	h := services(t, group1(), web(priority(150)))
+	h.g.up()
+	for range 5 {
+		h.hear(100)
+		h.pass(s)
+	}
+	h.g.apply()
+	h.want(h.group().State, "claiming")
+	h.command(daemon.Command{Verb: daemon.CommandMove, Name: "web", Force: true})
+	h.pass(3 * s)
+	h.want(h.g.state("web"), "active")
+	h.want(h.did(), "")
+	h.want(h.group().State, "claiming")
+}
+
+// A question that was taken back, or a loop that leaves, does not wake for it for ever.
+func TestHandOverWaitsWithoutSpinning(t *testing.T) {
+	h := servingSite(t)
+	h.command(daemon.Command{Verb: daemon.CommandGroupRestart, Name: "site", Step: "apache"})
+	h.g.post(daemon.HandOver{Reply: make(chan daemon.Handoff, 1), Cancel: make(chan struct{})})
+	h.g.wait(20 * s) // the hands do nothing
+	if next, _ := h.g.loop.Turn(); next <= h.g.now {
+		t.Errorf("wants to turn at %v, now is %v", next, h.g.now)
+	}
+}

@@ -63,6 +63,8 @@ type router struct {
 	movedBy   string
 	// toldActive is whom the group's LetGo was said to last.
 	toldActive netip.Addr
+	// activeAt is when an advert of the Active was last heard.
+	activeAt time.Duration
 	// rival is who advertised last while this one was Active.
 	rival     netip.Addr
 	movedHere bool // by an operator: its priority is the best until it stops being Active

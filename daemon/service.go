@@ -216,6 +216,8 @@ func (l *Loop) steer(now time.Duration, s *service) {
 		}
 		s.held, s.heldBy = r.fsm.Term(), r.id
 		s.owes = true
+	} else if !s.ladder.View(now).Entitled {
+		s.held, s.heldBy = 0, 0 // it was Active, and never had the data
 	}
 	l.stepService(now, s, aim)
 }

@@ -3,6 +3,7 @@ package daemon
 import (
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -136,6 +137,12 @@ func (l *Loop) sayNothingHeld(now time.Duration, r *router) {
 	if !r.fsm.CanLetGo() {
 		return
 	}
+	if r.fsm.State() == vrrp.Initialize && now-r.activeAt > 3*l.received.Advert.Interval {
+		// It has been silent, and who speaks now may have forgotten. A Backup would
+		// have become Active meanwhile.
+		r.toldActive = netip.Addr{}
+	}
+	r.activeAt = now
 	if r.toldActive != l.received.Src {
 		r.toldActive, s.toldTimes = l.received.Src, 0
 	} else if s.toldTimes >= tellTimes || now < s.toldAt+l.received.Advert.Interval*3/4 {
@@ -151,8 +158,8 @@ func (l *Loop) sayNothingHeld(now time.Duration, r *router) {
 // peerReleased: the host that was Active before says that it has let go.
 func (l *Loop) peerReleased(now time.Duration, r *router) {
 	s := r.service
-	if s == nil || !s.up || r.fsm.State() != vrrp.Active { // it may have lost a packet ago
-		return
+	if s == nil || !s.up || slices.ContainsFunc(s.routers, func(o *router) bool { return o.fsm.State() != vrrp.Active }) {
+		return // it has lost a packet ago
 	}
 	switch before := r.fsm.Before(); {
 	case before.IsValid() && before != l.received.Src:

@@ -36,6 +36,7 @@ func (l *Loop) dismiss(now time.Duration, r *router, e vrrp.Shutdown) {
 		return
 	}
 	r.dismissal = nil
+	e.Quiet = !e.Yield && r.service != nil && !r.service.ladder.Bottom()
 	l.step(now, r, e)
 }
 

@@ -202,7 +202,7 @@ func (r *Router) onShutdown(now time.Duration, e Shutdown, fx []Effect) []Effect
 	case e.Yield:
 		return r.yield(now, why, fx)
 	}
-	if !r.yielding {
+	if !r.yielding && !e.Quiet {
 		fx = r.send(now, PriorityStop, fx)
 	}
 	return r.leave(now, why, fx)

@@ -66,6 +66,9 @@ type Shutdown struct {
 	Yield  bool
 	Cause  Cause // CauseShutdown or CauseRemoved
 	Detail string
+	// Quiet: without Yield, nothing is said: a service group is still up, and a host
+	// that is Active already would take the goodbye for LetGo.
+	Quiet bool
 }
 
 // Stall says that the loop did not run for Late, although something was due.
