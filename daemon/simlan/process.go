@@ -156,6 +156,7 @@ func (p *Process) finished() {
 			p.Host.RemoveUnwanted(&Wish{Wanted: actions.Wanted{Router: id}})
 		}
 	}
+	p.Host.tidy() // backbeat release, which systemd runs then
 	p.Witness.Left()
 	p.Host.endProcess()
 	p.lan().disturbed()

@@ -81,6 +81,7 @@ func NewHistory(seed uint64, transcript bool) *History {
 	if whole {
 		o.MaxDelay = unit / 100 // shorter than any Skew_Time: what answers a priority 0 is in time
 		o.Disks, o.StepDelay, o.LookDelay = true, time.Duration(1+draw.IntN(20))*50*time.Millisecond, 50*time.Millisecond
+		o.HookDelay = min(o.HookDelay, time.Second) // what a restart waits for
 		o.Ignorant = draw.IntN(4) > 0
 		if draw.IntN(2) == 0 {
 			o.Hosts = 2
@@ -129,7 +130,7 @@ func (h *History) rest() error {
 	link := n.Rand().IntN(n.opt.Links)
 	islands := slices.Clone(n.Islands(link))
 	n.Heal()
-	if n.Rand().IntN(3) == 0 && !h.fences() {
+	if n.Rand().IntN(3) == 0 && !h.fences() && (!h.whole || n.opt.Ignorant) { // storage may know of a host that routers do not hear
 		n.Partition(link, islands...)
 	}
 	for _, host := range n.hosts {

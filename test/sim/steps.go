@@ -187,6 +187,9 @@ func (o *observer) shot(by, at *Host, job *actions.Job) {
 	if o.deafness != "" || o.late[group] || at.Process == nil || o.lan.Now()-at.life().since < 30*time.Second {
 		return
 	}
+	if serviceOf(at.Process.Config, group) == nil {
+		return // it has no part in it, and nothing to say
+	}
 	for name := range at.Steps {
 		if strings.HasPrefix(name, group+"/") && at.Has(name) {
 			return
@@ -334,9 +337,11 @@ func (o *observer) stepped(h *simlan.Host, job *actions.Job) {
 // gapAfterRestart is how long an Active may be silent after a restart: as long as
 // nobody ran, and one interval. With a virtual MAC the kernel's word for it is waited for.
 func (o *observer) gapAfterRestart(p *life, interval time.Duration, k key) time.Duration {
-	most := p.bornAt - p.stoodAt + interval + 2*gridSlack + 4*o.lan.opt.WakeDelay
+	most := p.bornAt - p.stoodAt + interval + 3*gridSlack + 4*o.lan.opt.WakeDelay
 	if c := p.configs[k]; c != nil && c.VirtualMAC {
-		most += o.lan.opt.KernelDelay
+		if most += o.lan.opt.KernelDelay; p.reloaded > p.bornAt {
+			most += o.lan.opt.KernelDelay // another wish
+		}
 	}
 	return most
 }
