@@ -78,6 +78,11 @@ func (l *Lab) build(p Plan) error {
 	if err := l.hub.sysctl("ipv6/conf/default/disable_ipv6", "1"); err != nil {
 		return err
 	}
+	// A switch filters nothing. Where br_netfilter is loaded, each frame would pass the
+	// hooks of IP on its way, at the sender's expense: a fifth of what an advert costs.
+	for _, name := range []string{"bridge/bridge-nf-call-iptables", "bridge/bridge-nf-call-ip6tables", "bridge/bridge-nf-call-arptables"} {
+		_ = l.hub.sysctl(name, "0") // there is none where it is not loaded
+	}
 	for k := range max(p.Links, 1) {
 		snooping := false
 		br := &netlink.Bridge{LinkAttrs: netlink.NewLinkAttrs(), MulticastSnooping: &snooping}

@@ -52,6 +52,8 @@ func (l *Lab) Tap() (*Tap, error) {
 	if err != nil {
 		return nil, err
 	}
+	// What goes out at the ports is no business of ours, and looking at it costs the sender.
+	_ = unix.SetsockoptInt(c.fd, unix.SOL_PACKET, unix.PACKET_IGNORE_OUTGOING, 1) // since Linux 4.20
 	// More than openCapture asks for; only a real root gets it.
 	_ = unix.SetsockoptInt(c.fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, tapBuffer)
 	t := &Tap{lab: l, fd: c.fd, stop: make(chan struct{}), done: make(chan struct{})}
