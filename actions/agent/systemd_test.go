@@ -14,15 +14,24 @@ import (
 	godbus "github.com/godbus/dbus/v5"
 
 	"github.com/backbeat-ha/backbeat/actions"
+	"github.com/backbeat-ha/backbeat/test/lab/fakesystemd"
 )
+
+// newFakeSystemd has the bench's hands talk to a stand-in for systemd.
+func newFakeSystemd(t *testing.T, b *bench) *fakesystemd.Systemd {
+	t.Helper()
+	f := fakesystemd.New(t, b.dir)
+	b.units.dial = f.Dial
+	return f
+}
 
 const apacheUnit = "apache2.service"
 
 var web = actions.Systemd{Unit: apacheUnit}
 
 // loaded is a unit that does what it is told.
-func loaded() fakeUnit {
-	return fakeUnit{load: "loaded", active: "inactive", sub: "dead", file: "disabled", kind: "notify", kill: "control-group", start: "done"}
+func loaded() fakesystemd.Unit {
+	return fakesystemd.Unit{Load: "loaded", Active: "inactive", Sub: "dead", File: "disabled", Kind: "notify", Kill: "control-group", Start: "done"}
 }
 
 func TestSystemdUpAndDown(t *testing.T) {
@@ -30,8 +39,8 @@ func TestSystemdUpAndDown(t *testing.T) {
 	b := newBench(t)
 	f := newFakeSystemd(t, b)
 	u := loaded()
-	u.then = func(u *fakeUnit) { u.pid = 812 }
-	f.unit(apacheUnit, u)
+	u.Then = func(u *fakesystemd.Unit) { u.PID = 812 }
+	f.Unit(apacheUnit, u)
 	b.want(actions.Look, web, true, actions.Down, "inactive (dead)")
 	b.want(actions.Qualify, web, true, actions.Down, "loaded")
 	b.want(actions.Prepare, web, true, actions.Down, "")
@@ -41,7 +50,7 @@ func TestSystemdUpAndDown(t *testing.T) {
 	b.check(b.monitor(web), true, actions.Up, "active (running)")
 	b.want(actions.Stop, web, true, actions.Down, "inactive (dead)")
 	b.want(actions.Stop, web, true, actions.Down, "")
-	calls := f.called()
+	calls := f.Called()
 	if !strings.HasPrefix(calls, "Subscribe ") || strings.Count(calls, "Subscribe") != 1 {
 		t.Errorf("subscribed late or often: %s", calls)
 	}
@@ -79,23 +88,23 @@ func TestSystemdJobResults(t *testing.T) {
 		{"once", `the job ended with "once"`, false},
 	} {
 		u := loaded()
-		u.start = c.result
-		f.unit(apacheUnit, u)
+		u.Start = c.result
+		f.Unit(apacheUnit, u)
 		d := b.want(actions.Start, web, false, actions.Down, c.detail)
 		if d.Hopeless != c.hopeless {
 			t.Errorf("%s: %+v", c.result, d)
 		}
 	}
 	// One that failed is reset first, or its own start limit would be in the way.
-	f.set(func() { f.calls = nil; f.units[apacheUnit].active = "failed"; f.units[apacheUnit].start = "done" })
+	f.Set(func() { f.Calls = nil; f.At(apacheUnit).Active = "failed"; f.At(apacheUnit).Start = "done" })
 	b.want(actions.Start, web, true, actions.Up, "")
-	if calls := f.called(); !strings.HasPrefix(calls, "ResetFailed:apache2.service Start:") {
+	if calls := f.Called(); !strings.HasPrefix(calls, "ResetFailed:apache2.service Start:") {
 		t.Errorf("calls %s", calls)
 	}
 	// Whatever the job to stop it says, the state decides.
-	f.set(func() { f.units[apacheUnit].stop = "canceled" })
+	f.Set(func() { f.At(apacheUnit).Stop = "canceled" })
 	b.want(actions.Stop, web, true, actions.Down, "another job took its place")
-	f.set(func() { f.units[apacheUnit].then = func(u *fakeUnit) { u.active, u.sub = "active", "running" } })
+	f.Set(func() { f.At(apacheUnit).Then = func(u *fakesystemd.Unit) { u.Active, u.Sub = "active", "running" } })
 	b.want(actions.Stop, web, false, actions.Up, "another job took its place")
 }
 
@@ -106,8 +115,8 @@ func TestSystemdUnitsThatCannotBeStarted(t *testing.T) {
 	for load, detail := range map[string]string{"not-found": "install it", "masked": "systemctl unmask apache2.service",
 		"bad-setting": "systemd-analyze verify", "error": "systemd-analyze verify"} {
 		u := loaded()
-		u.load = load
-		f.unit(apacheUnit, u)
+		u.Load = load
+		f.Unit(apacheUnit, u)
 		for _, v := range []actions.Verb{actions.Qualify, actions.Prepare, actions.Start} {
 			if d := b.want(v, web, false, actions.Down, detail); !d.Hopeless {
 				t.Errorf("%s: %+v", load, d)
@@ -120,20 +129,20 @@ func TestSystemdUnitsThatCannotBeStarted(t *testing.T) {
 	b.want(actions.Stop, none, true, actions.Down, "")
 	b.want(actions.ForceStop, none, true, actions.Down, "")
 	u := loaded()
-	u.then, u.kind = func(u *fakeUnit) { u.active, u.sub = "inactive", "dead" }, "oneshot"
-	f.unit(apacheUnit, u)
+	u.Then, u.Kind = func(u *fakesystemd.Unit) { u.Active, u.Sub = "inactive", "dead" }, "oneshot"
+	f.Unit(apacheUnit, u)
 	if d := b.want(actions.Start, web, false, actions.Down, "RemainAfterExit=yes"); !d.Hopeless {
 		t.Errorf("%+v", d)
 	}
-	u.kind = "simple"
-	f.unit(apacheUnit, u)
+	u.Kind = "simple"
+	f.Unit(apacheUnit, u)
 	b.want(actions.Start, web, false, actions.Down, "started and ended at once")
-	f.set(func() { f.refuses = "TransactionIsDestructive" })
+	f.Set(func() { f.Refuses = "TransactionIsDestructive" })
 	b.want(actions.Start, web, false, actions.Down, "systemd refuses: Operation refused; inactive")
-	f.set(func() { f.refuses, f.state, f.calls = "", "stopping", nil })
+	f.Set(func() { f.Refuses, f.State, f.Calls = "", "stopping", nil })
 	b.want(actions.Start, web, false, actions.Down, "the system is stopping")
 	b.want(actions.Qualify, web, false, actions.Down, "the system is stopping")
-	if calls := f.called(); strings.Contains(calls, "Start:") {
+	if calls := f.Called(); strings.Contains(calls, "Start:") {
 		t.Errorf("started while the system is stopping: %s", calls)
 	}
 	b.want(actions.Stop, web, true, actions.Down, "")
@@ -144,11 +153,11 @@ func TestSystemdWarnsOfWhoElseStartsIt(t *testing.T) {
 	b := newBench(t)
 	f := newFakeSystemd(t, b)
 	u := loaded()
-	u.file = "enabled"
-	f.unit(apacheUnit, u)
+	u.File = "enabled"
+	f.Unit(apacheUnit, u)
 	b.want(actions.Qualify, web, true, actions.Down, "systemctl disable apache2.service")
-	u.file, u.triggers = "disabled", []string{"apache2.socket"}
-	f.unit(apacheUnit, u)
+	u.File, u.Triggers = "disabled", []string{"apache2.socket"}
+	f.Unit(apacheUnit, u)
 	b.want(actions.Qualify, web, true, actions.Down, "systemctl disable --now apache2.socket")
 }
 
@@ -164,17 +173,17 @@ func TestSystemdStates(t *testing.T) {
 		{"inactive", "dead", actions.Down}, {"failed", "failed", actions.Down},
 	} {
 		u := loaded()
-		u.active, u.sub = c.active, c.sub
-		f.unit(apacheUnit, u)
+		u.Active, u.Sub = c.active, c.sub
+		f.Unit(apacheUnit, u)
 		b.want(actions.Look, web, true, c.state, c.active+" ("+c.sub+")")
 	}
 	// On its way: waited for, for half of the time.
 	for _, c := range []struct{ active, then string }{{"activating", "active"}, {"deactivating", "inactive"}, {"activating", ""}, {"maintenance", ""}} {
-		u := f.unit(apacheUnit, loaded())
-		f.set(func() { u.active = c.active })
+		u := f.Unit(apacheUnit, loaded())
+		f.Set(func() { u.Active = c.active })
 		time.AfterFunc(300*time.Millisecond, func() {
 			if c.then != "" {
-				f.set(func() { u.active = c.then })
+				f.Set(func() { u.Active = c.then })
 			}
 		})
 		job := b.job(actions.Look, web)
@@ -195,8 +204,8 @@ func TestSystemdLookAfterAStop(t *testing.T) {
 	b := newBench(t)
 	f := newFakeSystemd(t, b)
 	u := loaded()
-	u.active, u.sub = "deactivating", "stop-sigterm"
-	f.unit(apacheUnit, u)
+	u.Active, u.Sub = "deactivating", "stop-sigterm"
+	f.Unit(apacheUnit, u)
 	job := b.job(actions.Look, web)
 	job.Timeout = 20 * time.Second
 	d := b.do(job)
@@ -218,10 +227,10 @@ func TestSystemdLeftovers(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = sleep.Process.Kill(); _ = sleep.Wait() })
 	u := loaded()
-	u.group = "/system.slice/apache2.service"
-	f.unit(apacheUnit, u)
+	u.Group = "/system.slice/apache2.service"
+	f.Unit(apacheUnit, u)
 	for _, hierarchy := range []string{"", "systemd"} {
-		dir := filepath.Join(b.units.cgroups, hierarchy, u.group)
+		dir := filepath.Join(b.units.cgroups, hierarchy, u.Group)
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -232,8 +241,8 @@ func TestSystemdLeftovers(t *testing.T) {
 		b.want(actions.Look, web, true, actions.Neither, "1 process left")
 		os.RemoveAll(dir)
 	}
-	u.kill = "process" // this unit wants its children to stay
-	f.unit(apacheUnit, u)
+	u.Kill = "process" // this unit wants its children to stay
+	f.Unit(apacheUnit, u)
 	b.want(actions.Stop, web, true, actions.Down, "")
 }
 
@@ -242,8 +251,8 @@ func TestSystemdTimeoutAndForce(t *testing.T) {
 	b := newBench(t)
 	f := newFakeSystemd(t, b)
 	u := loaded()
-	u.start = "never"
-	f.unit(apacheUnit, u)
+	u.Start = "never"
+	f.Unit(apacheUnit, u)
 	job := b.job(actions.Start, web)
 	job.Timeout = 2500 * time.Millisecond
 	d := b.do(job)
@@ -252,20 +261,20 @@ func TestSystemdTimeoutAndForce(t *testing.T) {
 		t.Errorf("told %q", told)
 	}
 	u = loaded()
-	u.active, u.stubborn = "active", true
-	f.unit(apacheUnit, u)
+	u.Active, u.Stubborn = "active", true
+	f.Unit(apacheUnit, u)
 	job = b.job(actions.Stop, web)
 	job.Timeout = 1500 * time.Millisecond
 	b.check(b.do(job), false, actions.Neither, "the unit allows itself 1m30s to stop")
-	f.set(func() { f.calls = nil })
+	f.Set(func() { f.Calls = nil })
 	b.want(actions.ForceStop, web, true, actions.Down, "killed: inactive (dead)")
-	if calls := f.called(); calls != "Stop:apache2.service:replace Kill:apache2.service:all:9 ResetFailed:apache2.service" {
+	if calls := f.Called(); calls != "Stop:apache2.service:replace Kill:apache2.service:all:9 ResetFailed:apache2.service" {
 		t.Errorf("calls %s", calls)
 	}
 	// A start that is no longer wanted is answered at once.
 	u = loaded()
-	u.start = "never"
-	f.unit(apacheUnit, u)
+	u.Start = "never"
+	f.Unit(apacheUnit, u)
 	job = b.job(actions.Start, web)
 	b.Do(job)
 	time.AfterFunc(300*time.Millisecond, func() { b.Cancel(1, job.Job) })
@@ -280,27 +289,27 @@ func TestSystemdReexec(t *testing.T) {
 	b := newBench(t)
 	f := newFakeSystemd(t, b)
 	u := loaded()
-	u.start = "never"
-	f.unit(apacheUnit, u)
+	u.Start = "never"
+	f.Unit(apacheUnit, u)
 	b.Do(b.job(actions.Start, web))
 	deadline := time.After(within)
-	for !strings.Contains(f.called(), "Start:") {
+	for !strings.Contains(f.Called(), "Start:") {
 		select {
 		case <-deadline:
 			t.Fatal("no job was made")
 		case <-time.After(10 * time.Millisecond):
 		}
 	}
-	f.leave()
+	f.Leave()
 	time.AfterFunc(700*time.Millisecond, func() {
-		f.set(func() {
-			f.units[apacheUnit].active, f.units[apacheUnit].sub, f.units[apacheUnit].job = "active", "running", 0
+		f.Set(func() {
+			f.At(apacheUnit).Active, f.At(apacheUnit).Sub, f.At(apacheUnit).Job = "active", "running", 0
 		})
-		f.arrive()
+		f.Arrive()
 	})
 	b.check(b.answer(), true, actions.Up, "active (running)")
 	// The bus itself goes away between two jobs.
-	f.set(func() { f.silent = true; f.units[apacheUnit].start = "done" })
+	f.Set(func() { f.Silent = true; f.At(apacheUnit).Start = "done" })
 	b.units.mu.Lock()
 	b.units.link.Close()
 	b.units.mu.Unlock()

@@ -13,15 +13,11 @@ import (
 	"syscall"
 	"time"
 
-	sdbus "github.com/coreos/go-systemd/v22/dbus"
-
 	"github.com/backbeat-ha/backbeat/daemon"
 	"github.com/backbeat-ha/backbeat/daemon/journal"
 )
 
 const (
-	// askSystemd bounds the question whether a stop is part of a restart.
-	askSystemd = 500 * time.Millisecond
 	// standStill bounds the wait for a moment in which nothing is being moved.
 	standStill = 10 * time.Second
 	// afterHandover is when what the process before had and nobody wants any more
@@ -36,36 +32,6 @@ const (
 	bySystemd successor = iota // it starts us again: `systemctl restart`
 	ourself                    // we replace ourselves: SIGUSR2
 )
-
-// restarting reports whether systemd is about to start this unit again as soon as
-// it has stopped. While a unit stops for a restart its job has the type
-// "restart"; a plain stop has "stop" (systemd's src/core/job.c).
-func restarting(ctx context.Context) bool {
-	if os.Getenv("NOTIFY_SOCKET") == "" {
-		return false // not run by systemd
-	}
-	ctx, cancel := context.WithTimeout(ctx, askSystemd)
-	defer cancel()
-	bus, err := sdbus.NewWithContext(ctx)
-	if err != nil {
-		return false
-	}
-	defer bus.Close()
-	unit, err := bus.GetUnitNameByPID(ctx, uint32(os.Getpid()))
-	if err != nil {
-		return false
-	}
-	jobs, err := bus.ListJobsContext(ctx)
-	if err != nil {
-		return false
-	}
-	for _, j := range jobs {
-		if j.Unit == unit {
-			return j.JobType == "restart" || j.JobType == "try-restart"
-		}
-	}
-	return false
-}
 
 // replaceable says why the next process could not go on where this one ends. What it
 // would need is tried first, since there is no way back from standing still.
