@@ -6,11 +6,13 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 
 	"github.com/backbeat-ha/backbeat/actions/address"
 	"github.com/backbeat-ha/backbeat/daemon"
@@ -27,9 +29,14 @@ const goodbyePatience = time.Second
 // else is Active already.
 const listenPatience = 2 * time.Second
 
+// releaseOptions are the flags of `release`.
+type releaseOptions struct {
+	config, runtimeDir, stateDir string
+	afterExit                    bool
+}
+
 func (t *tool) releaseVerb() *cobra.Command {
-	var config, runtimeDir string
-	var afterExit bool
+	var o releaseOptions
 	c := &cobra.Command{
 		Use:   "release",
 		Short: "Take off what a daemon that has died left in the kernel, and say goodbye for it",
@@ -41,32 +48,26 @@ Where they may have exclusive data in use, it listens for one interval first, an
 nothing if another host is Active already.
 
 It refuses to work beside a running daemon. The systemd unit calls it after each
-end; after a restart that was handed over it does nothing.`,
+end; after a restart that was handed over it does nothing. If the next process does
+not come, because a stop has overtaken the restart, it carries out the stop in its
+place: service groups down, another host takes over.`,
 		Args: none,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return failed(t.release(c.Context(), config, runtimeDir, afterExit))
+			return failed(t.release(c.Context(), o))
 		},
 	}
-	c.Flags().StringVarP(&config, "config", "c", defaultConfig, "the configuration: a `file`, or a directory with *.hcl files")
-	c.Flags().StringVar(&runtimeDir, "runtime-dir", "/run/backbeat", "the daemon's runtime `directory`")
-	c.Flags().BoolVar(&afterExit, "after-exit", false, "quietly do nothing if the daemon has left everything to its successor, or nothing at all")
+	c.Flags().StringVarP(&o.config, "config", "c", defaultConfig, "the configuration: a `file`, or a directory with *.hcl files")
+	c.Flags().StringVar(&o.runtimeDir, "runtime-dir", "/run/backbeat", "the daemon's runtime `directory`")
+	c.Flags().StringVar(&o.stateDir, "state-dir", "/var/lib/backbeat", "the daemon's state `directory`, for a stop that --after-exit carries out")
+	c.Flags().BoolVar(&o.afterExit, "after-exit", false, "quietly do nothing if the daemon has left everything to a successor that systemd is about to start, or nothing at all")
 	return c
 }
 
-func (t *tool) release(ctx context.Context, config, runtimeDir string, afterExit bool) error {
-	ignore := func(any) {}
-	port, err := wire.New(ignore)
-	if err != nil {
+func (t *tool) release(ctx context.Context, o releaseOptions) error {
+	if waits, err := t.inheritance(ctx, o); waits || err != nil {
 		return err
 	}
-	defer port.Close()
-	if journal.PeekHandoff(runtimeDir, port.Now()) {
-		if !afterExit {
-			fmt.Fprintln(t.out, "nothing was done: a daemon has just left everything to its successor; try again in a minute if there is none")
-		}
-		return nil
-	}
-	lock := control.New(control.Options{Path: filepath.Join(runtimeDir, "control.sock"), Lock: filepath.Join(runtimeDir, "backbeat.lock"),
+	lock := control.New(control.Options{Path: filepath.Join(o.runtimeDir, "control.sock"), Lock: filepath.Join(o.runtimeDir, "backbeat.lock"),
 		Post: func(daemon.Input) {}, Log: func(slog.Level, string, ...slog.Attr) {}})
 	if err := lock.Open(); err != nil {
 		return err // a running daemon looks after its own
@@ -75,7 +76,7 @@ func (t *tool) release(ctx context.Context, config, runtimeDir string, afterExit
 	if err := checkPrivilege(); err != nil {
 		return err
 	}
-	left, err := address.New(address.Options{Ledger: filepath.Join(runtimeDir, "addresses"), Post: ignore}).Sweep(ctx)
+	left, err := address.New(address.Options{Ledger: filepath.Join(o.runtimeDir, "addresses"), Post: func(any) {}}).Sweep(ctx)
 	for _, l := range left {
 		fmt.Fprintf(t.out, "removed %s\n", l)
 	}
@@ -83,14 +84,14 @@ func (t *tool) release(ctx context.Context, config, runtimeDir string, afterExit
 		return err
 	}
 	if len(left) == 0 {
-		if !afterExit {
+		if !o.afterExit {
 			fmt.Fprintln(t.out, "nothing was left behind")
 		}
 		return nil
 	}
-	cfg, _, err := t.load(config, "")
+	cfg, _, err := t.load(o.config, "")
 	if err != nil || cfg == nil {
-		return fmt.Errorf("what was left behind is removed, but without a readable configuration nobody can be told goodbye: %s", config)
+		return fmt.Errorf("what was left behind is removed, but without a readable configuration nobody can be told goodbye: %s", o.config)
 	}
 	if n := len(cfg.Services); n > 0 {
 		fmt.Fprintf(t.out, "%s left as it is: steps that run go on running until backbeat starts here again\n", plural(n, "service group"))
@@ -99,6 +100,54 @@ func (t *tool) release(ctx context.Context, config, runtimeDir string, afterExit
 		fmt.Fprintf(t.out, "said goodbye for %s\n", name)
 	}
 	return nil
+}
+
+// inheritance looks at what a daemon has left to its successor. It reports whether
+// that waits for one, so that nothing is to be done. If nobody comes, the stop that
+// has overtaken the restart is carried out here; what that cannot do is left to release.
+func (t *tool) inheritance(ctx context.Context, o releaseOptions) (waits bool, err error) {
+	now, err := boottime()
+	if err != nil {
+		return false, err
+	}
+	if !journal.PeekHandoff(o.runtimeDir, now) {
+		return false, nil
+	}
+	if !o.afterExit {
+		fmt.Fprintln(t.out, "nothing was done: a daemon has just left everything to its successor; try again in a minute if there is none")
+		return true, nil
+	}
+	yes, why := succeeded(ctx)
+	if yes {
+		return true, nil
+	}
+	fmt.Fprintf(t.out, "nobody takes over from the daemon: %s; stopping in its place\n", why)
+	if err := t.stopInPlace(ctx, o); err != nil {
+		fmt.Fprintf(t.err, "stopping in its place: %v; what it left is removed as after a crash\n", err)
+	}
+	// If it was not even begun, the next start must not believe in it.
+	_, _ = journal.TakeHandoff(o.runtimeDir, now)
+	return false, nil
+}
+
+// stopInPlace is a short life of the daemon: it goes on where the one before ended, and
+// its first order is to stop.
+func (t *tool) stopInPlace(ctx context.Context, o releaseOptions) error {
+	if err := os.Setenv(stopEnv, "1"); err != nil {
+		return err
+	}
+	defer os.Unsetenv(stopEnv)
+	return t.serve(ctx, runOptions{config: o.config, runtimeDir: o.runtimeDir, stateDir: o.stateDir,
+		control: filepath.Join(o.runtimeDir, "control.sock"), logFormat: choice{value: "auto"}, logLevel: level{slog.LevelInfo}})
+}
+
+// boottime is the loop's clock.
+func boottime() (time.Duration, error) {
+	var now unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &now); err != nil {
+		return 0, fmt.Errorf("read CLOCK_BOOTTIME: %w", err)
+	}
+	return time.Duration(now.Nano()), nil
 }
 
 // parted is a router that a goodbye can be said for.
