@@ -132,7 +132,7 @@ func (n *LAN) Transcript() string { return n.text.String() }
 func (n *LAN) After(d time.Duration, do func()) { n.At(n.now+d, do) }
 
 // At plans something for an instant.
-func (n *LAN) At(at time.Duration, do func()) { n.queue.push(at, do) }
+func (n *LAN) At(at time.Duration, do func()) { n.queue.push(event{at: at, do: do}) }
 
 // Run lets time pass. It returns the first violation, now or earlier.
 func (n *LAN) Run(d time.Duration) error {
@@ -140,7 +140,11 @@ func (n *LAN) Run(d time.Duration) error {
 	for n.err == nil && len(n.queue.events) > 0 && n.queue.events[0].at <= end {
 		e := n.queue.pop()
 		n.now = e.at
-		e.do()
+		if e.nic != nil {
+			e.nic.arrive(e.frame)
+		} else {
+			e.do()
+		}
 		n.after()
 	}
 	n.now = max(n.now, end)
@@ -177,7 +181,7 @@ func (n *LAN) Chance(p float64) bool { return p > 0 && n.rng.Float64() < p }
 
 // carry takes one packet from a host to all others that it reaches: to those
 // on the link, or to the one that has the address.
-func (n *LAN) carry(from *Host, f frame) {
+func (n *LAN) carry(from *Host, f *frame) {
 	if !from.nics[f.link].Wired() {
 		return
 	}
@@ -195,7 +199,7 @@ func (n *LAN) carry(from *Host, f frame) {
 		}
 		for range copies {
 			if !n.Chance(n.loss) {
-				n.After(n.Between(n.Opt.MinDelay, n.Opt.MaxDelay), func() { at.arrive(&f) })
+				n.queue.push(event{at: n.now + n.Between(n.Opt.MinDelay, n.Opt.MaxDelay), nic: at, frame: f})
 			}
 		}
 	}

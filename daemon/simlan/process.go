@@ -46,8 +46,10 @@ type Process struct {
 	inputs   int            // in the loop's inbox
 	backlog  []daemon.Input // for which there was no room
 
-	tx      []frame
+	fireNow func() // p.fire, made once
+	tx      []*frame
 	scratch []byte
+	packet  vrrp.Packet
 	watched map[string]bool
 	lastID  actions.RouterID
 	working map[work]*task // jobs of service groups; nil: canceled
@@ -66,6 +68,7 @@ type Packet struct {
 func newProcess(h *Host, cfg *daemon.Config, left *daemon.Handoff) *Process {
 	p := &Process{Host: h, Config: cfg, Handoff: left, Witness: Blind{}, turnAt: vrrp.Never, lastTurn: -1, Sockets: map[vrrp.Listening]bool{}, watched: map[string]bool{},
 		Wishes: map[actions.RouterID]*Wish{}, schedules: map[actions.RouterID]*actions.Announcement{}, working: map[work]*task{}}
+	p.fireNow = p.fire
 	if born := h.lan.Opt.Born; born != nil {
 		p.Witness = born(p)
 	}
@@ -96,11 +99,11 @@ func (p *Process) schedule(at time.Duration) {
 		return
 	}
 	p.turnAt = at
-	p.lan().At(at, func() { p.fire(at) })
+	p.lan().At(at, p.fireNow)
 }
 
-func (p *Process) fire(at time.Duration) {
-	if p.dead || p.turnAt != at {
+func (p *Process) fire() {
+	if p.dead || p.turnAt != p.lan().now {
 		return // replaced by an earlier one
 	}
 	p.turnAt = vrrp.Never
@@ -253,17 +256,21 @@ func (p *Process) lose(link int) {
 // Receive hands over what is queued. The buffer is overwritten after each
 // packet, so that nobody can keep it unnoticed.
 func (p *Process) Receive(budget int, f func(*vrrp.Packet)) bool {
+	room := p.Unread[:0]
 	for range budget {
 		if len(p.Unread) == 0 {
+			p.Unread = room
 			return false
 		}
 		x := p.Unread[0]
 		p.Unread = p.Unread[1:]
 		p.scratch = append(p.scratch[:0], x.Data...)
-		f(&vrrp.Packet{Link: x.Link, Family: x.Family, Data: p.scratch, At: x.at + p.Host.Offset})
+		p.packet = vrrp.Packet{Link: x.Link, Family: x.Family, Data: p.scratch, At: x.at + p.Host.Offset}
+		f(&p.packet)
 		for i := range p.scratch {
 			p.scratch[i] = 0xaa
 		}
+		p.packet = vrrp.Packet{}
 	}
 	return len(p.Unread) > 0
 }
@@ -272,7 +279,7 @@ func (p *Process) Receive(budget int, f func(*vrrp.Packet)) bool {
 func (p *Process) Send(path *vrrp.Path, message []byte) {
 	p.Witness.Sent(path, message)
 	if n := p.Host.NIC(path.Link); n != nil {
-		p.tx = append(p.tx, frame{n.Link, path.Family, path.Dst, IPPacket(path, message)})
+		p.tx = append(p.tx, &frame{n.Link, path.Family, path.Dst, AppendIP(make([]byte, 0, 40+len(message)), path, message)})
 	}
 }
 
@@ -281,6 +288,7 @@ func (p *Process) Flush() {
 	for _, f := range p.tx {
 		p.lan().carry(p.Host, f)
 	}
+	clear(p.tx)
 	p.tx = p.tx[:0]
 }
 
@@ -293,20 +301,19 @@ func (p *Process) Wake() { p.wake() }
 // Stats has nothing to tell.
 func (p *Process) Stats(int) vrrp.SocketStats { return vrrp.SocketStats{} }
 
-// IPPacket builds what the receiver's socket hands over, from the IP header on.
-func IPPacket(path *vrrp.Path, message []byte) []byte {
+// AppendIP appends what the receiver's socket hands over, from the IP header on.
+func AppendIP(b []byte, path *vrrp.Path, message []byte) []byte {
+	at := len(b)
 	if path.Family == vrrp.IPv4 {
-		b := make([]byte, 20, 20+len(message))
-		b[0], b[1], b[8], b[9] = 0x45, vrrp.TrafficClass, path.TTL, vrrp.ProtocolNumber
-		binary.BigEndian.PutUint16(b[2:], uint16(20+len(message)))
-		copy(b[12:], path.Src.AsSlice())
-		copy(b[16:], path.Dst.AsSlice())
+		src, dst := path.Src.As4(), path.Dst.As4()
+		b = append(b, 0x45, vrrp.TrafficClass, 0, 0, 0, 0, 0, 0, path.TTL, vrrp.ProtocolNumber, 0, 0)
+		binary.BigEndian.PutUint16(b[at+2:], uint16(20+len(message)))
+		b = append(append(b, src[:]...), dst[:]...)
 		return append(b, message...)
 	}
-	b := make([]byte, 40, 40+len(message))
-	b[0], b[6], b[7] = 0x60|vrrp.TrafficClass>>4, vrrp.ProtocolNumber, path.TTL
-	binary.BigEndian.PutUint16(b[4:], uint16(len(message)))
-	copy(b[8:], path.Src.AsSlice())
-	copy(b[24:], path.Dst.AsSlice())
+	src, dst := path.Src.As16(), path.Dst.As16()
+	b = append(b, 0x60|vrrp.TrafficClass>>4, 0, 0, 0, 0, 0, vrrp.ProtocolNumber, path.TTL)
+	binary.BigEndian.PutUint16(b[at+4:], uint16(len(message)))
+	b = append(append(b, src[:]...), dst[:]...)
 	return append(b, message...)
 }

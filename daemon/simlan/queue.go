@@ -2,12 +2,15 @@ package simlan
 
 import "time"
 
-// event is something to do at an instant. Events of one instant happen in the
-// order in which they were planned.
+// event is something to do at an instant: a packet that arrives at a NIC, or anything
+// else. Events of one instant happen in the order in which they were planned.
 type event struct {
 	at  time.Duration
 	seq uint64
 	do  func()
+	// Packets are half of all events; a closure for each would be most of the garbage.
+	nic   *NIC
+	frame *frame
 }
 
 func (e *event) before(o *event) bool {
@@ -21,37 +24,49 @@ type queue struct {
 	seq    uint64
 }
 
-func (q *queue) push(at time.Duration, do func()) {
+// push plans an event; its seq is given here.
+func (q *queue) push(x event) {
 	q.seq++
-	q.events = append(q.events, event{at, q.seq, do})
+	x.seq = q.seq
+	q.events = append(q.events, x)
 	e := q.events
-	for i := len(e) - 1; i > 0; {
+	i := len(e) - 1
+	for i > 0 {
 		up := (i - 1) / 2
-		if !e[i].before(&e[up]) {
+		if !x.before(&e[up]) {
 			break
 		}
-		e[i], e[up] = e[up], e[i]
+		e[i] = e[up]
 		i = up
 	}
+	e[i] = x
 }
 
 func (q *queue) pop() event {
 	e := q.events
 	first, n := e[0], len(e)-1
-	e[0], e[n] = e[n], event{}
-	q.events = e[:n]
-	for i := 0; ; {
+	last := e[n]
+	e[n] = event{}
+	e = e[:n]
+	q.events = e
+	if n == 0 {
+		return first
+	}
+	i := 0
+	for {
 		down := 2*i + 1
 		if down >= n {
-			return first
+			break
 		}
 		if down+1 < n && e[down+1].before(&e[down]) {
 			down++
 		}
-		if !e[down].before(&e[i]) {
-			return first
+		if !e[down].before(&last) {
+			break
 		}
-		e[i], e[down] = e[down], e[i]
+		e[i] = e[down]
 		i = down
 	}
+	e[i] = last
+	return first
 }

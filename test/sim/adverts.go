@@ -19,11 +19,11 @@ func (o *observer) sent(p *life, path *vrrp.Path, message []byte) {
 		return
 	}
 	o.path(p, k, c, path)
-	var d vrrp.Datagram
-	var a vrrp.Advert
-	drop := vrrp.ParseIP(path.Family, simlan.IPPacket(path, message), &d)
+	d, a := &o.datagram, &o.advert
+	o.packet = simlan.AppendIP(o.packet[:0], path, message)
+	drop := vrrp.ParseIP(path.Family, o.packet, d)
 	if drop == vrrp.Accepted {
-		_, drop = vrrp.Validate(&d, receiver(c, path.Src), &a)
+		_, drop = vrrp.Validate(d, receiver(c, path.Src), a)
 	}
 	if drop != vrrp.Accepted {
 		n.Violate("adverts", "%s sent for %s what a receiver drops: %s", h.Name, k, drop)
@@ -36,7 +36,7 @@ func (o *observer) sent(p *life, path *vrrp.Path, message []byte) {
 	off := false
 	switch {
 	case s != nil && s.state == active:
-		off = o.spacing(h, s, &a)
+		off = o.spacing(h, s, a)
 	case a.Priority == vrrp.PriorityStop:
 		o.letGo(p, c)
 	default:
@@ -106,6 +106,7 @@ func (o *observer) spacing(h *simlan.Host, s *seen, a *vrrp.Advert) (early bool)
 		}
 	}
 	s.spoke, s.interval, s.said = now, a.Interval, true
+	o.spoken(s)
 	s.adverts++
 	return early
 }

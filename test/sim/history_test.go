@@ -74,6 +74,8 @@ func chosen(t *testing.T) (seeds []uint64) {
 // liveAll lives histories, as many at one time as there are processors, and says
 // now and then how far it is.
 func liveAll(t *testing.T, seeds []uint64) {
+	// A history lives in a few megabytes: without this the collector never rests.
+	defer debug.SetGCPercent(debug.SetGCPercent(3200))
 	var next, failures atomic.Int64
 	began := time.Now()
 	var wg sync.WaitGroup

@@ -39,7 +39,14 @@ func (o *observer) judge() {
 	}
 	if o.lan.Now() >= o.audited+auditEvery {
 		o.audited = o.lan.Now()
-		o.audit()
+		if o.audited > o.silentBy {
+			o.audit()
+		}
+		for _, h := range o.lan.hosts {
+			if h.Process != nil && !h.Stalled() && h.life().discordant {
+				o.discord(h.life())
+			}
+		}
 	}
 }
 
@@ -87,19 +94,34 @@ func (o *observer) cover() {
 	}
 }
 
-// audit looks for Actives that should have spoken, and for sync groups of two minds.
+// audit looks for Actives that should have spoken, and for when that can be so next.
 func (o *observer) audit() {
+	o.silentBy = vrrp.Never
 	for _, h := range o.lan.hosts {
-		if h.Process == nil || h.Stalled() {
+		if h.Process == nil {
 			continue
 		}
-		o.discord(h.life())
 		for name, s := range h.life().seen {
-			if s.state == active && !s.farewell && s.spoke > h.Resumed && o.lan.Now()-s.spoke > max(o.longestGap(s.interval), o.patience(h.life(), s)) {
+			if s.state != active {
+				continue
+			}
+			by := s.spoke + max(o.longestGap(s.interval), o.patience(h.life(), s))
+			switch {
+			case o.lan.Now() <= by:
+				o.silentBy = min(o.silentBy, by)
+			case h.Stalled():
+				o.silentBy = min(o.silentBy, h.ResumeAt)
+			case !s.farewell && s.spoke > h.Resumed:
 				o.lan.Violate("adverts", "%s %s is Active and silent for %v", h.Name, name, o.lan.Now()-s.spoke)
 			}
 		}
 	}
+}
+
+// spoken: an Active has just said something, or is one now; it may not be silent for
+// longer than its interval.
+func (o *observer) spoken(s *seen) {
+	o.silentBy = min(o.silentBy, s.spoke+s.interval)
 }
 
 // patience is how much longer a router may be silent that has been handed over.
@@ -114,6 +136,7 @@ func (o *observer) patience(p *life, s *seen) time.Duration {
 // for the time in which one that was told by the others says goodbye and waits
 // for its successor, and that in which a member settles or waits for its lost link.
 func (o *observer) discord(p *life) {
+	p.discordant = false
 	for _, g := range p.Config.Groups {
 		actives := 0
 		var bound, settle time.Duration
@@ -132,6 +155,7 @@ func (o *observer) discord(p *life) {
 			delete(p.mixed, g.Name)
 			continue
 		}
+		p.discordant = true
 		since, known := p.mixed[g.Name]
 		if !known {
 			since = o.lan.Now()
@@ -156,7 +180,7 @@ func (o *observer) transition(p *life, t daemon.Transition) {
 	if t.Seq <= p.lastSeq {
 		return // a follow-up; a hook can end after its router has left
 	}
-	p.lastSeq = t.Seq
+	p.lastSeq, p.discordant = t.Seq, true
 	h := o.lan.hosts[p.Host.ID]
 	h.lastSeq = max(h.lastSeq, t.Seq)
 	s := p.seen[t.Router]
@@ -217,6 +241,7 @@ func (o *observer) transition(p *life, t daemon.Transition) {
 			bad("became Active with an unread advert of another")
 		}
 		s.spoke, s.said, s.adverts, s.interval = o.lan.Now(), true, 1, p.pending[i].interval
+		o.spoken(s)
 		p.pending = slices.Delete(p.pending, i, i+1)
 	}
 	p.count.transitions++

@@ -30,6 +30,7 @@ type life struct {
 	configs    map[key]*daemon.RouterConfig // the last of every virtual router there ever was
 	reloaded   time.Duration
 	mixed      map[string]time.Duration // since when the members of a group have not been of one mind
+	discordant bool                     // that is to be looked at: something has changed, or they are not of one mind
 	lastSeq    uint64                   // of the journal's records
 	pending    []promise                // adverts sent on the way to Active
 
@@ -61,7 +62,7 @@ func (p *life) Configured(cfg *daemon.Config) {
 		p.reloaded = p.o.lan.Now()
 		p.count.reloads++
 	}
-	p.begun = true
+	p.begun, p.discordant = true, true
 	for i := range cfg.Routers {
 		k := keyOf(&cfg.Routers[i])
 		p.keys[cfg.Routers[i].Name], p.configs[k] = k, &cfg.Routers[i]

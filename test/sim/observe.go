@@ -58,9 +58,14 @@ type observer struct {
 	dirty     bool
 	calmSince time.Duration
 	audited   time.Duration
-	rivals    map[rivalry]time.Duration // since when
-	longest   map[key]time.Duration     // longest interval anybody ever had
-	covered   map[netip.Prefix]*coverage
+	// What an advert is judged in.
+	packet   []byte
+	datagram vrrp.Datagram
+	advert   vrrp.Advert
+	silentBy time.Duration             // until then no Active can have been silent for too long
+	rivals   map[rivalry]time.Duration // since when
+	longest  map[key]time.Duration     // longest interval anybody ever had
+	covered  map[netip.Prefix]*coverage
 
 	transitions int
 	changes     int             // transitions from and to Active

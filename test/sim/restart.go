@@ -122,6 +122,7 @@ func (p *life) inherit() {
 		p.before[name] = *s
 		p.lastSeq = h.lastSeq
 	}
+	p.o.silentBy = 0 // they have to go on speaking
 	old := h.handed
 	if h.handed = nil; old == nil || p.Handoff == nil {
 		return
