@@ -43,6 +43,8 @@ type RouterHandoff struct {
 	Memory    vrrp.Memory `json:"memory"`
 	WallSince time.Time   `json:"wall_since"`
 	MovedHere bool        `json:"moved_here,omitempty"`
+	// SpokenFor: a stand-in says its adverts until the next process does.
+	SpokenFor bool `json:"spoken_for,omitempty"`
 	// Held says that the addresses are in the kernel.
 	Held bool `json:"held"`
 	// HookDue: hooks have yet to be told of the last transition.
@@ -133,7 +135,7 @@ func (l *Loop) handoff(now time.Duration) Handoff {
 		if !ok {
 			continue
 		}
-		out.Routers = append(out.Routers, RouterHandoff{Name: r.cfg.Name, Interface: r.cfg.Interface, VRID: r.cfg.Spec.VRID, Family: r.cfg.Spec.Family,
+		out.Routers = append(out.Routers, RouterHandoff{SpokenFor: l.leave(r, &m), Name: r.cfg.Name, Interface: r.cfg.Interface, VRID: r.cfg.Spec.VRID, Family: r.cfg.Spec.Family,
 			Memory: m, WallSince: r.since, MovedHere: r.movedHere, Held: r.held, ToldActive: r.toldActive, HookDue: r.hookDue != nil})
 	}
 	for _, c := range l.checks {
@@ -153,21 +155,29 @@ func (l *Loop) handoff(now time.Duration) Handoff {
 	return out
 }
 
-// inherit is what was handed over to this process, by name.
+// onWire is what others know a router by; its name may have changed meanwhile.
+type onWire struct {
+	link   string
+	family vrrp.Family
+	vrid   uint8
+}
+
+// inherit is what was handed over to this process.
 type inherit struct {
 	from     *Handoff
-	routers  map[string]*RouterHandoff
+	routers  map[onWire]*RouterHandoff
 	checks   map[string]checks.Verdict
 	services map[string]*ServiceHandoff
 }
 
 func newInherit(h *Handoff) inherit {
-	in := inherit{from: h, routers: map[string]*RouterHandoff{}, checks: map[string]checks.Verdict{}, services: map[string]*ServiceHandoff{}}
+	in := inherit{from: h, routers: map[onWire]*RouterHandoff{}, checks: map[string]checks.Verdict{}, services: map[string]*ServiceHandoff{}}
 	if h == nil {
 		return in
 	}
 	for i := range h.Routers {
-		in.routers[h.Routers[i].Name] = &h.Routers[i]
+		r := &h.Routers[i]
+		in.routers[onWire{r.Interface, r.Family, r.VRID}] = r
 	}
 	for _, c := range h.Checks {
 		in.checks[c.Name] = c.Verdict
@@ -189,15 +199,23 @@ func (in *inherit) check(s checks.Spec) checks.Spec {
 
 // recall puts a new router where the process before had it. It reports whether that was so.
 func (l *Loop) recall(now time.Duration, r *router) bool {
-	h := l.inherit.routers[r.cfg.Name]
-	delete(l.inherit.routers, r.cfg.Name)
-	if h == nil || h.Interface != r.cfg.Interface || h.VRID != r.cfg.Spec.VRID || h.Family != r.cfg.Spec.Family {
+	k := onWire{r.cfg.Interface, r.cfg.Spec.Family, r.cfg.Spec.VRID}
+	h := l.inherit.routers[k]
+	if h == nil {
 		return false
+	}
+	delete(l.inherit.routers, k)
+	spoken := h.SpokenFor && now < l.spoken.until
+	if spoken {
+		h.Memory.Sent = now // whose advert it was nobody can tell
 	}
 	if !r.fsm.Recall(now, &h.Memory) {
 		l.log(slog.LevelWarn, fmt.Sprintf("(%s) was %s in the process before, %s ago: too long to go on; starting anew",
 			r.cfg.Name, h.Memory.State, vrrp.Span(now-l.inherit.from.At)))
 		return false
+	}
+	if spoken {
+		l.spoken.mute[r] = struct{}{}
 	}
 	r.since, r.sinceInstant, r.movedHere, r.toldActive = h.WallSince, h.Memory.Since, h.MovedHere, h.ToldActive
 	for _, s := range l.services {

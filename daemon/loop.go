@@ -53,6 +53,8 @@ type Ports struct {
 	Ordered []Order
 	// Handoff is what the process before has left, nil if it has left nothing.
 	Handoff *Handoff
+	// StandIn speaks for the routers that Handoff says are spoken for; nil: nobody does.
+	StandIn *StandIn
 	// Watch names the interfaces whose actions.LinkChanged are wanted.
 	Watch func(names []string)
 	// Past is the history of earlier runs, oldest first.
@@ -122,6 +124,7 @@ type Loop struct {
 	// handingAt is when that was asked, handBy when hooks are not waited for any longer.
 	handingAt, handBy time.Duration
 	inherit           inherit
+	spoken            spoken
 	hasty             bool          // nobody is waited for
 	stopAt            time.Duration // give up waiting for last answers
 
@@ -141,10 +144,11 @@ func New(cfg *Config, ports Ports) *Loop {
 		groups: map[string]*group{}, armed: vrrp.Never, retryAt: vrrp.Never, groupAt: vrrp.Never, renewAt: vrrp.Never, stopAt: vrrp.Never, handBy: vrrp.Never, since: ports.Clock.Wall()}
 	l.onPacket = l.packet
 	l.orders.list = append(l.orders.list, ports.Ordered...)
-	l.inherit = newInherit(ports.Handoff)
+	l.inherit, l.spoken = newInherit(ports.Handoff), newSpoken(ports.StandIn)
 	l.history.load(ports.Past)
 	l.reload(ports.Clock.Now(), cfg)
 	l.inherit = newInherit(nil) // what a later reload adds has no past
+	l.spoken.done = len(l.spoken.mute) == 0
 	l.armOrders(ports.Clock.Now())
 	return l
 }
@@ -213,6 +217,7 @@ func (l *Loop) Turn() (next time.Duration, finished bool) {
 	}
 	l.conclude(now)
 	l.ports.Wire.Flush()
+	l.dismissStandIn()
 	if l.handOver(now) {
 		l.ports.Wire.Flush()
 		return vrrp.Never, true

@@ -34,6 +34,9 @@ type Wire interface {
 	Receive(budget int, f func(*vrrp.Packet)) (more bool)
 	// Send queues one VRRP message; the Wire copies both and adds the headers.
 	Send(path *vrrp.Path, message []byte)
+	// Leave notes an advert for whoever speaks between the end of this process and
+	// the next one's first: it is due at next, and then every interval.
+	Leave(path *vrrp.Path, message []byte, next, every time.Duration)
 	// Flush sends what is queued, in one system call per interface and batch.
 	// It never blocks: what the kernel does not take is counted and dropped.
 	Flush()

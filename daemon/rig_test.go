@@ -46,6 +46,7 @@ type rig struct {
 	sent      []advert
 	paths     []vrrp.Path // of sent
 	messages  [][]byte
+	left      []string // for a stand-in
 	wants     []actions.Wanted
 	renewed   []int // how many routers each Renew was for
 	jobs      []actions.HookJob
@@ -334,7 +335,10 @@ func (g *rig) Send(path *vrrp.Path, message []byte) {
 	g.paths, g.messages = append(g.paths, *path), append(g.messages, slices.Clone(message))
 	g.call("send %d %d from %s", message[1], message[2], path.Src)
 }
-func (g *rig) Flush()                     {}
+func (g *rig) Flush() {}
+func (g *rig) Leave(path *vrrp.Path, message []byte, next, every time.Duration) {
+	g.left = append(g.left, fmt.Sprintf("%s %x at %s every %s", path.Dst, message, next, every))
+}
 func (g *rig) Wait(time.Duration)         {}
 func (g *rig) Wake()                      {}
 func (g *rig) Stats(int) vrrp.SocketStats { return vrrp.SocketStats{} }

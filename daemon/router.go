@@ -127,6 +127,7 @@ func (l *Loop) send(r *router, priority uint8) {
 	if r.encoded != want {
 		r.encode(want)
 	}
+	l.speaks(r)
 	for i := range r.out {
 		l.ports.Wire.Send(&r.out[i].path, r.out[i].message)
 	}
@@ -163,6 +164,7 @@ func (r *router) encode(e encoding) {
 func (l *Loop) became(now time.Duration, r *router, fx *vrrp.Effect) {
 	l.flushHooks(now, r)
 	r.toldActive, r.rival = netip.Addr{}, netip.Addr{}
+	l.speaks(r)
 	if fx.From == vrrp.Active {
 		r.moving, r.heldBack = false, false
 		if r.movedHere {

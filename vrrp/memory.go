@@ -21,6 +21,8 @@ type Memory struct {
 	Following bool
 	Heard     Heard
 	Form      ChecksumForm
+	// Next is when the next advertisement is due, or Never.
+	Next time.Duration
 	// Down and Hold are when Active_Down_Timer and the preempt delay fire, or Never.
 	Down, Hold time.Duration
 	Resigned   netip.Addr
@@ -36,7 +38,7 @@ func (r *Router) Remember() (Memory, bool) {
 	}
 	return Memory{State: r.state, Term: r.term, Priority: r.priority, Source: r.source, Reason: r.reason, Since: r.since, Started: r.started, Sent: r.sent,
 		Interval: r.activeInterval, Following: r.following, Heard: r.heard, Form: r.learned,
-		Down: r.timers[timerActiveDown], Hold: r.timers[timerHold], Resigned: r.resigned, Aside: r.aside, Counters: r.counters}, true
+		Next: r.timers[timerAdver], Down: r.timers[timerActiveDown], Hold: r.timers[timerHold], Resigned: r.resigned, Aside: r.aside, Counters: r.counters}, true
 }
 
 // Memorable reports whether a successor can go on from here: true in Initialize, where

@@ -18,8 +18,8 @@ import (
 )
 
 const (
-	// standStill bounds the wait for a moment in which nothing is being moved.
-	standStill = 10 * time.Second
+	// standPatience bounds the wait for a moment in which nothing is being moved.
+	standPatience = 10 * time.Second
 	// afterHandover is when what the process before had and nobody wants any more
 	// is taken off: by then every router has said what it wants.
 	afterHandover = time.Second
@@ -63,11 +63,21 @@ func (s *service) handOver(ctx context.Context, to successor) bool {
 		s.log(slog.LevelError, "cannot be replaced: "+err.Error())
 		return false
 	}
+	s.prepareStandIn()
+	if !s.standStill(ctx, to) {
+		s.standIn.dismiss()
+		return false
+	}
+	return true
+}
+
+// standStill asks the loop, and writes down what it leaves.
+func (s *service) standStill(ctx context.Context, to successor) bool {
 	s.handed.Store(true) // the loop may end at any moment now
 	reply, cancel := make(chan daemon.Handoff, 1), make(chan struct{})
 	s.next.Store(uint32(to))
 	s.post(daemon.HandOver{Reply: reply, Cancel: cancel})
-	timer := time.NewTimer(standStill)
+	timer := time.NewTimer(standPatience)
 	defer timer.Stop()
 	var h daemon.Handoff
 	select {
@@ -86,7 +96,7 @@ func (s *service) handOver(ctx context.Context, to successor) bool {
 		case h = <-reply: // at the last moment
 		case <-time.After(100 * time.Millisecond):
 			s.handed.Store(false)
-			s.log(slog.LevelWarn, fmt.Sprintf("cannot be replaced: steps of a service group have been on their way for %s", standStill))
+			s.log(slog.LevelWarn, fmt.Sprintf("cannot be replaced: steps of a service group have been on their way for %s", standPatience))
 			return false
 		}
 	}

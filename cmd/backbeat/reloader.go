@@ -38,6 +38,7 @@ type reloader struct {
 	// Which configuration is in force is asked for while one is being read.
 	knows sync.Mutex
 	force control.Configuration
+	brief bool // it has an interval that needs a stand-in at a restart
 }
 
 // applied notes that what is in the file is in force now.
@@ -46,6 +47,14 @@ func (r *reloader) applied(cfg *daemon.Config) {
 	r.knows.Lock()
 	defer r.knows.Unlock()
 	r.force = control.Configuration{Path: r.path, AppliedAt: time.Now()}
+	r.brief = daemon.NeedsStandIn(cfg)
+}
+
+// needsStandIn says it of the configuration in force. It may be called from any goroutine.
+func (r *reloader) needsStandIn() bool {
+	r.knows.Lock()
+	defer r.knows.Unlock()
+	return r.brief
 }
 
 // refused notes that the file has been refused: since the first time.

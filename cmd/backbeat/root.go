@@ -122,7 +122,7 @@ Exit status: 0 done, 1 failed, 2 wrong use of the command line.`,
 			return failed(c.Help())
 		},
 	})
-	root.AddCommand(t.runVerb(), t.checkVerb(), t.statusVerb(), t.historyVerb(), t.reloadVerb(), t.planVerb(), t.releaseVerb(), t.simulateVerb(), t.importVerb(), t.versionVerb())
+	root.AddCommand(t.runVerb(), t.checkVerb(), t.statusVerb(), t.historyVerb(), t.reloadVerb(), t.planVerb(), t.releaseVerb(), t.simulateVerb(), t.importVerb(), t.versionVerb(), t.standInVerb())
 	root.AddCommand(t.orderVerbs()...)
 	root.AddCommand(t.moveVerbs()...)
 	root.AddCommand(t.whyVerb(), t.watchVerb(), t.clearVerb(), t.groupVerb(), t.maintenanceVerb(), t.fenceVerb())

@@ -70,6 +70,8 @@ type service struct {
 	next    atomic.Uint32
 	adopted bool // what the process before had is still there
 	handed  atomic.Bool
+	// standIn speaks between us and the successor; set before handed is.
+	standIn *standIn
 }
 
 // serve is `backbeat run`. It returns nil after a stop that was asked for.
@@ -152,6 +154,9 @@ func (s *service) live(ctx context.Context, cfg *daemon.Config, d *conf.Diagnost
 
 	calm := urgent()
 	err := s.loop.Run(ctx)
+	if s.handed.Load() {
+		s.speakOn()
+	}
 	calm()
 	close(s.ended)
 
@@ -255,7 +260,7 @@ func (s *service) build(ctx context.Context, cfg *daemon.Config, before earlier)
 	ports := daemon.Ports{
 		Clock: s.wire, Wire: s.wire, Addresses: s.keeper, Announcer: s.announcer, Advertiser: s.advertiser, Runner: s.runner, Prober: s.prober,
 		Agents: hands{s.hands, s.log}, Journal: s.tally, Watch: s.keeper.Watch, Past: before.past, Ordered: before.ordered, Dropped: s.journal.Dropped,
-		Handoff: handoff,
+		Handoff: handoff, StandIn: s.stoodIn(handoff != nil),
 	}
 	if s.orders != nil {
 		ports.Orders = s.orders

@@ -63,6 +63,7 @@ type Host struct {
 	links      map[int]int   // the link of every index there ever was
 	broken     bool          // sockets cannot be opened
 	newerFirst bool          // whether the kernel lists virtual addresses before its own
+	standIn    *standIn      // speaks between two processes; nil: nobody
 	paused     bool          // the machine does not run
 	off        bool          // it has no power
 
@@ -171,7 +172,7 @@ func (h *Host) endProcess() {
 func (h *Host) PowerOff() {
 	h.lan.Fault("%s loses power", h.Name)
 	h.endProcess()
-	h.off, h.paused, h.ResumeAt = true, false, 0
+	h.off, h.paused, h.ResumeAt, h.standIn = true, false, 0, nil
 	h.lives++
 	clear(h.Steps)
 	clear(h.starting)

@@ -37,6 +37,7 @@ type Process struct {
 
 	handing chan daemon.Handoff // while it is asked to hand over
 	handed  func(bool)
+	left    []said // for a stand-in
 
 	loop     *daemon.Loop
 	dead     bool
@@ -77,7 +78,8 @@ func newProcess(h *Host, cfg *daemon.Config, left *daemon.Handoff) *Process {
 }
 
 func (p *Process) begin() {
-	ports := daemon.Ports{Clock: p, Wire: p, Addresses: p, Announcer: p, Advertiser: p, Runner: p, Prober: p, Agents: hands{p}, Journal: p, Watch: p.watch, Handoff: p.Handoff}
+	ports := daemon.Ports{Clock: p, Wire: p, Addresses: p, Announcer: p, Advertiser: p, Runner: p, Prober: p, Agents: hands{p}, Journal: p, Watch: p.watch, Handoff: p.Handoff,
+		StandIn: p.Host.stoodIn(p.Handoff != nil)}
 	if p.lan().Opt.Disks {
 		ports.Orders, ports.Ordered, ports.Past = p, slices.Clone(p.Host.Ordered), slices.Clone(p.Host.past)
 	}

@@ -59,6 +59,7 @@ func (p *Process) handedOver() bool {
 			p.lan().Violate("restart", "%s leaves what cannot be written: %v", p.Host.Name, err)
 		}
 		p.Host.left, p.Host.leftIn = text, p.Host.lives
+		p.standIn()
 		return true
 	default:
 		return false

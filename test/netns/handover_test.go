@@ -20,6 +20,7 @@ func TestReplacedWithoutAnybodyNoticing(t *testing.T) {
 	for name, lines := range map[string][]string{
 		"1 s":                 {`interval = "1s"`},
 		"100 ms":              {`interval = "100ms"`},
+		"10 ms":               {`interval = "10ms"`},
 		"100 ms, virtual MAC": {`interval = "100ms"`, `virtual_mac = true`},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -200,7 +200,10 @@ func (o *observer) transition(p *life, t daemon.Transition) {
 		return
 	}
 	if s == nil || t.Term == 1 { // a new router, perhaps of an old name
-		if s != nil && s.state != initialize {
+		if s != nil && p.inherited[s.key] && p.renamed(t.Router) { // it did not go on after all
+			delete(p.speaks, s.key)
+			delete(p.inherited, s.key)
+		} else if s != nil && s.state != initialize {
 			bad("begins while its predecessor is " + s.state)
 		}
 		s = &seen{state: initialize, key: p.keys[t.Router]}

@@ -134,13 +134,22 @@ func (p *life) inherit() {
 	for i := range p.Handoff.Routers {
 		r := &p.Handoff.Routers[i]
 		s := old.seen[r.Name]
-		at := slices.IndexFunc(p.Config.Routers, func(c daemon.RouterConfig) bool { return c.Name == r.Name })
-		if s == nil || at < 0 || keyOf(&p.Config.Routers[at]) != s.key {
+		if s == nil {
+			continue
+		}
+		at := slices.IndexFunc(p.Config.Routers, func(c daemon.RouterConfig) bool { return keyOf(&c) == s.key })
+		if at < 0 {
 			continue
 		}
 		c := *s
 		c.hookRouter = 0
-		p.seen[r.Name], p.speaks[c.key] = &c, &c
+		p.seen[p.Config.Routers[at].Name], p.speaks[c.key] = &c, &c // another name is nothing that others see
 		p.inherited[c.key] = true
 	}
+}
+
+// renamed reports whether a router had another name in the process before: if this
+// one does not go on with it, that it died is written under that name, if at all.
+func (p *life) renamed(name string) bool {
+	return p.Handoff != nil && !slices.ContainsFunc(p.Handoff.Routers, func(r daemon.RouterHandoff) bool { return r.Name == name })
 }

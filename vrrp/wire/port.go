@@ -24,6 +24,7 @@ type Port struct {
 	links  map[int]*link
 	socket map[int32]*rxSocket // by descriptor
 	dirty  []*txQueue          // those with something to send
+	left   []beat              // for a stand-in
 
 	events []unix.EpollEvent
 	fresh  int // events that Wait left for Receive

@@ -42,19 +42,9 @@ func (q *txQueue) reset() {
 // Send queues one VRRP message. The message is copied. Without a socket for the
 // path it counts as a send error.
 func (p *Port) Send(path *vrrp.Path, message []byte) {
-	p.adopt()
-	l := p.links[path.Link]
-	if l == nil {
+	q, header := p.way(path)
+	if q == nil {
 		return
-	}
-	q, skip := &l.tx, 0
-	if !path.Dst.IsMulticast() {
-		skip = ethernetSize // the kernel makes the frame
-		if q = l.raw[path.Family]; q == nil {
-			q = &txQueue{fd: -1}
-			l.raw[path.Family] = q
-		}
-		q.link = path.Link
 	}
 	if q.fd < 0 {
 		q.failed++
@@ -64,22 +54,47 @@ func (p *Port) Send(path *vrrp.Path, message []byte) {
 	if len(q.ends) == 0 {
 		p.dirty = append(p.dirty, q)
 	}
-	header := l.headers[*path]
-	if header == nil {
+	start := len(q.arena)
+	q.arena = appendFrame(q.arena, header, path, message)
+	if !path.Dst.IsMulticast() {
+		q.names.to = append(q.names.to, path.Dst)
+		q.arena = append(q.arena[:start], q.arena[start+ethernetSize:]...) // the kernel makes the frame
+	}
+	q.ends = append(q.ends, len(q.arena))
+}
+
+// way finds the socket of a path and the headers that go before its messages. It
+// is nil for an interface of which nobody knows.
+func (p *Port) way(path *vrrp.Path) (q *txQueue, header []byte) {
+	p.adopt()
+	l := p.links[path.Link]
+	if l == nil {
+		return nil, nil
+	}
+	q = &l.tx
+	if !path.Dst.IsMulticast() {
+		if q = l.raw[path.Family]; q == nil {
+			q = &txQueue{fd: -1}
+			l.raw[path.Family] = q
+		}
+		q.link = path.Link
+	}
+	if header = l.headers[*path]; header == nil {
 		if len(l.headers) >= maxHeaders {
 			clear(l.headers)
 		}
 		header = template(l.mac, path)
 		l.headers[*path] = header
 	}
-	start := len(q.arena)
-	q.arena = append(append(q.arena, header...), message...)
-	complete(q.arena[start:], path.Family, len(message))
-	if skip > 0 {
-		q.arena = append(q.arena[:start], q.arena[start+skip:]...)
-		q.names.to = append(q.names.to, path.Dst)
-	}
-	q.ends = append(q.ends, len(q.arena))
+	return q, header
+}
+
+// appendFrame puts a message behind its headers, whose lengths it completes.
+func appendFrame(to, header []byte, path *vrrp.Path, message []byte) []byte {
+	start := len(to)
+	to = append(append(to, header...), message...)
+	complete(to[start:], path.Family, len(message))
+	return to
 }
 
 // template builds the headers of every advert on one path, once. The frame

@@ -1,0 +1,155 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"os/exec"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+
+	"github.com/backbeat-ha/backbeat/daemon"
+	"github.com/backbeat-ha/backbeat/daemon/journal"
+	"github.com/backbeat-ha/backbeat/vrrp/wire"
+)
+
+const (
+	// standInReady bounds the wait for a stand-in to come up, before anything is changed.
+	standInReady = 2 * time.Second
+	// standInFor is how long it speaks at most: as long as the kernel keeps addresses
+	// that nobody renews, if the next process does not come. The next one, with 4,000
+	// routers, needs one second.
+	standInFor = 2 * time.Second
+)
+
+// standInVerb is what the daemon starts for the time between it and its successor.
+func (t *tool) standInVerb() *cobra.Command {
+	return &cobra.Command{
+		Use: "stand-in", Hidden: true, Args: none,
+		Short: "Say the adverts of a daemon that is being replaced (started by it)",
+		RunE: func(*cobra.Command, []string) error {
+			conn, err := inheritedSocket()
+			if err != nil {
+				return failed(fmt.Errorf("the daemon starts this, nobody else: %w", err))
+			}
+			defer conn.Close()
+			return failed(wire.StandIn(conn))
+		},
+	}
+}
+
+// inheritedSocket is descriptor 3 if it is a unix socket.
+func inheritedSocket() (*net.UnixConn, error) {
+	f := os.NewFile(3, "descriptor 3")
+	defer f.Close()
+	c, err := net.FileConn(f)
+	if err != nil {
+		return nil, err
+	}
+	u, ok := c.(*net.UnixConn)
+	if !ok {
+		c.Close()
+		return nil, fmt.Errorf("descriptor 3 is a %s socket", c.LocalAddr().Network())
+	}
+	return u, nil
+}
+
+// standIn is one that has been started and waits. Nil is none.
+type standIn struct {
+	pid  int
+	conn *net.UnixConn
+}
+
+// startStandIn starts the program that runs here, which may have been replaced on disk
+// already, and waits until it is ready.
+func startStandIn() (*standIn, error) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	ours, theirs := os.NewFile(uintptr(fds[0]), "stand-in"), os.NewFile(uintptr(fds[1]), "stand-in")
+	defer ours.Close()
+	defer theirs.Close()
+	c, err := net.FileConn(ours)
+	if err != nil {
+		return nil, err
+	}
+	conn := c.(*net.UnixConn) // a pair of AF_UNIX
+	// Ordinary commands are lowered (actions/run); this one keeps our scheduling.
+	cmd := exec.Command("/proc/self/exe", "stand-in")
+	cmd.Args[0], cmd.Env, cmd.Dir = "backbeat", []string{}, "/"
+	cmd.Stderr, cmd.ExtraFiles = os.Stderr, []*os.File{theirs}
+	// What ends us by a key or a group signal must not end it.
+	cmd.SysProcAttr = &unix.SysProcAttr{Setpgid: true}
+	if err := cmd.Start(); err != nil {
+		conn.Close()
+		return nil, err
+	}
+	go func() { _ = cmd.Wait() }() // if it ends before us
+	theirs.Close()
+	_ = conn.SetDeadline(time.Now().Add(standInReady))
+	if _, err := conn.Read(make([]byte, 1)); err != nil {
+		conn.Close() // it ends of that
+		return nil, fmt.Errorf("it is not ready: %w", err)
+	}
+	_ = conn.SetDeadline(time.Time{})
+	return &standIn{pid: cmd.Process.Pid, conn: conn}, nil
+}
+
+// dismiss lets a stand-in that has been given nothing go.
+func (s *standIn) dismiss() {
+	if s != nil {
+		s.conn.Close()
+	}
+}
+
+// prepareStandIn has a stand-in ready where intervals are so short that one is needed.
+func (s *service) prepareStandIn() {
+	if s.standIn = nil; !s.reloader.needsStandIn() {
+		return
+	}
+	in, err := startStandIn()
+	if err != nil {
+		s.log(slog.LevelWarn, "nobody speaks until the next process does: the stand-in cannot be started: "+err.Error())
+		return
+	}
+	s.standIn = in
+}
+
+// speakOn lets the stand-in speak. The loop has ended, and every millisecond counts.
+func (s *service) speakOn() {
+	if s.standIn == nil {
+		return
+	}
+	until := s.wire.Now() + standInFor
+	n, err := s.wire.HandOn(s.standIn.conn, until)
+	if err == nil && n > 0 {
+		err = journal.WriteStandIn(s.opt.runtimeDir, s.standIn.pid, until)
+	}
+	s.standIn.dismiss() // it knows what it needs
+	if err != nil {
+		s.log(slog.LevelWarn, "nobody speaks until the next process does: "+err.Error())
+	}
+}
+
+// stoodIn finds who speaks until this process does. Where this process is not to go
+// on from the one before, it speaks for nobody.
+func (s *service) stoodIn(inherited bool) *daemon.StandIn {
+	in := journal.FindStandIn(s.opt.runtimeDir, s.wire.Now())
+	if in == nil {
+		return nil
+	}
+	end := func() {
+		if err := in.End(); err != nil {
+			s.log(slog.LevelWarn, err.Error())
+		}
+	}
+	if !inherited {
+		end()
+		return nil
+	}
+	return &daemon.StandIn{Until: in.Until, Over: end}
+}
