@@ -18,6 +18,8 @@ type Agent interface {
 type Systemd struct {
 	// Unit with its suffix: "apache2.service".
 	Unit string
+	// Unsafe: it must never run on two hosts, and counts as exclusive data.
+	Unsafe bool
 }
 
 // LSB is an init script with LSB's actions and status codes.
@@ -28,6 +30,8 @@ type LSB struct {
 	// script to count as running, whatever the exit code (scripts that always exit 0).
 	StatusText string
 	User       string
+	// Unsafe: it must never run on two hosts, and counts as exclusive data.
+	Unsafe bool
 }
 
 // OCF is a resource agent of the Open Cluster Framework.
@@ -150,8 +154,8 @@ func (AddressStep) Kind() string { return "address" }
 func (RouteStep) Kind() string   { return "route" }
 
 // Exclusive reports whether the step takes data that two hosts must never have at once.
-func (Systemd) Exclusive() bool      { return false }
-func (LSB) Exclusive() bool          { return false }
+func (a Systemd) Exclusive() bool    { return a.Unsafe }
+func (a LSB) Exclusive() bool        { return a.Unsafe }
 func (a OCF) Exclusive() bool        { return a.Unsafe || a.Promotable }
 func (a Command) Exclusive() bool    { return a.Unsafe }
 func (DRBD) Exclusive() bool         { return true }

@@ -155,6 +155,9 @@ func TestExclusive(t *testing.T) {
 		`step "exec" "f" {` + "\n    start = [\"/bin/a\"]\n    stop = [\"/bin/a\"]\n}":                                                  false,
 		`step "postgresql" "f" {` + "\n    data = \"/d\"\n    bin = \"/b\"\n}":                                                          true,
 		`step "systemd" "f" { unit = "mariadb" }`:                                                                                       false,
+		`step "systemd" "f" {` + "\n    unit = \"mariadb\"\n    exclusive = true\n}":                                                    true,
+		`step "lsb" "f" { script = "mariadb" }`:                                                                                         false,
+		`step "lsb" "f" {` + "\n    script = \"mariadb\"\n    exclusive = true\n}":                                                      true,
 	} {
 		_, diags := Load([]Source{{Name: "test.hcl", Text: []byte(group9(step))}}, Options{Node: "web1"})
 		refused := strings.Contains(render(t, diags), "has data that two hosts must never write at once")

@@ -20,7 +20,7 @@ func (d *decoder) agent(g *service, b *section, name string) actions.Agent {
 	case "filesystem":
 		return d.filesystemStep(b)
 	case "systemd":
-		return actions.Systemd{Unit: d.unit(b.get("unit"))}
+		return actions.Systemd{Unit: d.unit(b.get("unit")), Unsafe: b.get("exclusive").yes}
 	case "lsb":
 		if v := b.get("script"); v.ok {
 			d.programs[hookKey{serviceKey(g.sec.name), name + ".script"}] = v.at
@@ -94,7 +94,7 @@ func (d *decoder) unit(v value) string {
 
 func (d *decoder) lsbStep(b *section) actions.Agent {
 	v := b.get("script")
-	a := actions.LSB{Script: v.text, StatusText: b.get("status_text").text, User: d.account(b.get("user"))}
+	a := actions.LSB{Script: v.text, StatusText: b.get("status_text").text, User: d.account(b.get("user")), Unsafe: b.get("exclusive").yes}
 	switch {
 	case !v.ok:
 	case strings.HasPrefix(v.text, "/"):

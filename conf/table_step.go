@@ -33,13 +33,14 @@ func stepBlocks() []block {
 			"A systemd unit. While it is ours, `Restart=` of a service does nothing: it is us who restart it. It must not be enabled at boot.",
 			"step \"systemd\" \"apache\" {\n  unit = \"apache2.service\"\n}", []string{"service", "unit"},
 			argument{name: "unit", kind: text, required: true, limits: "a unit's name", doc: "The unit; without an ending it is a service. What a host needs to be reached and run (sshd, systemd's own, the network) is refused.",
-				example: `unit = "apache2.service"`, elsewhere: []string{"service", "name"}}),
+				example: `unit = "apache2.service"`, elsewhere: []string{"service", "name"}},
+			exclusiveArgument("no")),
 		stepBlock("lsb", pace{"60s", "60s", "30s", "30s"},
 			"An init script with LSB's actions start, stop, status. Where systemd has a unit of the same name, a step of kind systemd is better.",
 			"step \"lsb\" \"asterisk\" {\n  script = \"asterisk\"\n}", []string{"init", "initscript"},
 			argument{name: "script", kind: text, required: true, limits: "a name, or an absolute path", doc: "The script; a bare name is one of /etc/init.d.", example: `script = "asterisk"`, elsewhere: []string{"name", "path"}},
 			argument{name: "status_text", kind: text, def: "", doc: "What the output of status must contain for the script to count as running, for scripts whose exit status says nothing.", example: `status_text = "is running"`},
-			accountArgument("root")),
+			accountArgument("root"), exclusiveArgument("no")),
 		ocfBlock(),
 		stepBlock("exec", pace{"60s", "60s", "30s", "30s"},
 			"Commands of your own. All must be harmless when there is nothing to do: starting what is up, stopping what is down.",
@@ -139,7 +140,7 @@ func accountArgument(def string, elsewhere ...string) argument {
 }
 
 func exclusiveArgument(def string) argument {
-	return argument{name: "exclusive", kind: boolean, def: def == "yes", doc: "Whether it has data that two hosts must never have at once.", example: `exclusive = true`}
+	return argument{name: "exclusive", kind: boolean, def: def == "yes", doc: "Whether it must never run on two hosts at once, or has data that two must never have. It waits then for the other host's word, and the group needs a `safety` block.", example: `exclusive = true`}
 }
 
 // stepBlock is one kind, with what all have.

@@ -341,6 +341,8 @@ func (w *writer) writeGroup(g *haGroup, h *heartbeat, opt HaresourcesOptions, n 
 		w.WriteString("\n# As with Heartbeat without STONITH: after a network failure both hosts may write to\n# the same data. mode = \"fence\" with a fence device prevents that.\n" +
 			"safety {\nmode = \"none\"\naccept_split_brain = true\n}\n")
 		w.note(g.line, "nothing prevents two writers, as with Heartbeat without STONITH: think about safety { mode = \"fence\" … }")
+	} else if h.failback != "off" && slices.ContainsFunc(g.steps, func(s string) bool { return !strings.HasPrefix(s, "step \"ocf\"") }) {
+		w.note(g.line, "on automatic failback Heartbeat's other host stopped everything first; here both have their steps for some tenths of a second. A step that must never run twice gets exclusive = true, and the group a safety block")
 	}
 	for _, s := range g.steps {
 		w.WriteString("\n" + s)

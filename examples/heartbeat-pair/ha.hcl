@@ -20,6 +20,8 @@ service_group "ha" {
 
   # Up in this order, down in the opposite one: /etc/init.d/named, httpd, mysqld.
   # None of them may be started at boot: update-rc.d NAME disable, or chkconfig NAME off.
+  # On automatic failback those of both hosts overlap for some tenths of a second. What
+  # must never run twice gets exclusive = true, and the group a safety block.
   step "lsb" "named" {
     script = "named"
     monitor { interval = "5s" }
