@@ -76,6 +76,11 @@ func (t *tool) release(ctx context.Context, o releaseOptions) error {
 	if err := checkPrivilege(); err != nil {
 		return err
 	}
+	if now, err := boottime(); err == nil {
+		if in := journal.FindStandIn(o.runtimeDir, now); in != nil {
+			_ = in.End() // nobody is left to speak for; it ends by itself soon
+		}
+	}
 	left, err := address.New(address.Options{Ledger: filepath.Join(o.runtimeDir, "addresses"), Post: func(any) {}}).Sweep(ctx)
 	for _, l := range left {
 		fmt.Fprintf(t.out, "removed %s\n", l)

@@ -20,11 +20,11 @@ type managed struct {
 
 const unit = "backbeat.service"
 
-func newManaged(t *testing.T) *managed {
+func newManaged(t *testing.T, interval string) *managed {
 	t.Helper()
 	lab.Need(t)
 	m := &managed{dir: t.TempDir()}
-	text := config(web(`interval = "1s"`), `service_group "site" {
+	text := config(web(`interval = "`+interval+`"`), `service_group "site" {
   follows = virtual_router.web
   step "exec" "flag" {
     start  = ["/usr/bin/mkdir", "`+m.dir+`/${node.name}"]
@@ -82,7 +82,7 @@ func (m *managed) stopPost() (out string, code int) {
 // to a successor that will not be. Then it is an orderly stop all the same.
 func TestRestartOvertakenByAStop(t *testing.T) {
 	t.Parallel()
-	m := newManaged(t)
+	m := newManaged(t, "1s")
 	from := lab.Now()
 	m.leave("stop")
 	if out, code := m.stopPost(); code != 0 || !strings.Contains(out, unit+" was stopped while it restarted") {
@@ -98,10 +98,40 @@ func TestRestartOvertakenByAStop(t *testing.T) {
 	}
 }
 
+// `systemctl restart` at an interval of 10 ms: from the end of the one process to the
+// beginning of the next systemd runs ExecStopPost and what else it has to do, here 200 ms
+// long. Nobody notices.
+func TestRestartAtTenMilliseconds(t *testing.T) {
+	t.Parallel()
+	m := newManaged(t, "10ms")
+	const tries, gap = 5, 200 * time.Millisecond
+	for try := 1; ; try++ {
+		m.rest(interval)
+		before, from := m.transitions(), lab.Now()
+		m.leave("restart")
+		if out, code := m.stopPost(); code != 0 || out != "" {
+			t.Errorf("exit status %d, %q", code, out)
+		}
+		m.rest(gap)
+		m.start(m.r1)
+		m.rest(interval)
+		now, r, stall := m.transitions(), m.probe.Since(from), m.Stall(from)
+		t.Logf("try %d: %v, the machine's worst stall %s", try, r, stall)
+		switch {
+		case now == before && r.Changes == 0 && (r.Lost == 0 || stall >= 10*time.Millisecond):
+			return
+		case stall < 20*time.Millisecond || try == tries: // two intervals, of the three that a Backup waits
+			t.Fatalf("%v, the machine's worst stall %s; transitions\n%s\nbefore\n%s\nlog\n%s", r, stall, now, before, m.r1.Log())
+		}
+		m.active("r1")
+		m.until("the step to be up", func() bool { return m.up("r1") })
+	}
+}
+
 // A restart that goes on is left alone.
 func TestRestartThatGoesOn(t *testing.T) {
 	t.Parallel()
-	m := newManaged(t)
+	m := newManaged(t, "1s")
 	before := m.transitions()
 	m.leave("restart")
 	if out, code := m.stopPost(); code != 0 || out != "" || !m.waits() || !m.Host("r1").Has(vip4) {
@@ -120,7 +150,7 @@ func TestRestartThatGoesOn(t *testing.T) {
 // goes as after a crash, and no later start believes in it.
 func TestRestartOvertakenWithABrokenFile(t *testing.T) {
 	t.Parallel()
-	m := newManaged(t)
+	m := newManaged(t, "1s")
 	m.leave("stop")
 	m.must(m.r1.Configure("nonsense"))
 	if out, code := m.stopPost(); code != 1 || !strings.Contains(out, "removed 10.77.0.100/24") || !strings.Contains(out, "nobody can be told goodbye") {
