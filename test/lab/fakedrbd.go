@@ -136,6 +136,16 @@ func (f *FakeDRBD) Back(node, device, image string) {
 	f.Write(node+".img", image)
 }
 
+// Device is what Back was told of a host's side.
+func (f *FakeDRBD) Device(node string) string {
+	f.t.Helper()
+	b, err := os.ReadFile(filepath.Join(f.Dir, node+".dev"))
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return string(b)
+}
+
 // Cut cuts the link between both. What was written up to now is on both sides. Nobody
 // may write meanwhile: freeze the file system.
 func (f *FakeDRBD) Cut() {

@@ -97,16 +97,22 @@ func (h *Host) netID() string {
 	return fmt.Sprintf("net:[%d]", st.Ino)
 }
 
-// PowerOff is what pulling the mains plug of a furnished host is to all others: no
-// frame leaves it any more, not even the kernel's farewell for the connections of
-// processes that end; then all of its processes are gone, its addresses, and what
-// was in /run.
-func (h *Host) PowerOff() error {
+// Halt is the first moment of PowerOff, for tests that have something to do in it: no
+// frame leaves the host any more, not even the kernel's farewell for the connections of
+// processes that end, and nothing runs on it. What is mounted there still is.
+func (h *Host) Halt() error {
 	var errs []error
 	for k := range h.ports {
 		errs = append(errs, h.LoseLink(k))
 	}
 	h.killAll()
+	return errors.Join(errs...)
+}
+
+// PowerOff is what pulling the mains plug of a furnished host is to all others: Halt,
+// and then its carriers are gone, its addresses, and what was in /run.
+func (h *Host) PowerOff() error {
+	errs := []error{h.Halt()}
 	for k := range h.ports {
 		errs = append(errs, h.CutLink(k))
 	}

@@ -161,21 +161,26 @@ func (x *sites) acknowledged() []string {
 func (x *sites) nothingLost(n *node) int {
 	x.t.Helper()
 	acked := x.acknowledged() // before reading, so that what is written meanwhile does not count
-	text := x.run(n.Name, "cat", docroot+"/journal")
-	have := map[string]bool{}
-	for _, line := range strings.Fields(text) {
-		have[line] = true
-	}
-	var lost []string
-	for _, line := range acked {
-		if !have[line] {
-			lost = append(lost, line)
-		}
-	}
-	if len(lost) > 0 {
+	if lost := missing(x.run(n.Name, "cat", docroot+"/journal"), acked); len(lost) > 0 {
 		x.t.Errorf("%d of %d acknowledged writes are lost: %v", len(lost), len(acked), lost[:min(len(lost), 5)])
 	}
 	return len(acked)
+}
+
+// missing are the lines that a text does not have. What was being written when the power
+// went off, and was not acknowledged, may be there in part, or as zeros: the line after it
+// then does not begin where a line begins.
+func missing(text string, lines []string) (lost []string) {
+	whole := map[string]bool{}
+	for line := range strings.Lines(text) {
+		whole[line] = true
+	}
+	for _, line := range lines {
+		if line += "\n"; !whole[line] && !strings.Contains(text, line) {
+			lost = append(lost, line[:len(line)-1])
+		}
+	}
+	return lost
 }
 
 // writes waits until a node's writer has been told that something is on the disk.

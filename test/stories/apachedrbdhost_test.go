@@ -145,14 +145,17 @@ func (x *sites) unmount(n *node) {
 }
 
 // powerOff pulls a node's plug. What its file system had not yet given to the device is
-// lost: the kernel, which is the test's own, is told so (as by XFS_IOC_GOINGDOWN).
+// lost: the kernel, which is the test's own, is told so (as by XFS_IOC_GOINGDOWN). Not
+// before its processes have ended: whoever waits in fsync just then is told that all is
+// well. And the other side may have the data when nothing changes it any more.
 func (x *sites) powerOff(n *node) {
 	x.t.Helper()
-	x.must(n.Lose())
-	x.goDown(n)
+	goDown := x.goDown(n)
+	x.must(n.Halt())
+	goDown()
 	n.off()
-	x.drbd.Set(side(n), map[string]any{"alive": false})
 	x.unmount(n)
+	x.drbd.Set(side(n), map[string]any{"alive": false})
 }
 
 // powerOn ends powerOff, and is a boot: DRBD is down until somebody says adjust.
@@ -163,18 +166,21 @@ func (x *sites) powerOn(n *node) {
 	x.boot(n)
 }
 
-// goDown makes a node's ext4 forget what is not on the device (EXT4_IOC_SHUTDOWN with
-// EXT4_GOING_FLAGS_NOLOGFLUSH).
-func (x *sites) goDown(n *node) {
+// goDown returns what makes a node's ext4 forget what is not on the device
+// (EXT4_IOC_SHUTDOWN with EXT4_GOING_FLAGS_NOLOGFLUSH). It is reached through a process of
+// the node, so it is to be called while there is one.
+func (x *sites) goDown(n *node) (down func()) {
 	x.t.Helper()
 	if !x.real || !x.mounted(n) {
-		return
+		return func() {}
 	}
-	f, err := os.Open(fmt.Sprintf("/proc/%d/root%s", n.d.Process().PID(), docroot))
+	f, err := os.Open(fmt.Sprintf("/proc/%d/root%s", n.Processes("")[0], docroot))
 	x.must(err)
-	defer f.Close()
-	const shutdown, noLogFlush = 0x8004587d, 2
-	x.must(unix.IoctlSetPointerInt(int(f.Fd()), shutdown, noLogFlush))
+	return func() {
+		defer f.Close()
+		const shutdown, noLogFlush = 0x8004587d, 2
+		x.must(unix.IoctlSetPointerInt(int(f.Fd()), shutdown, noLogFlush))
+	}
 }
 
 // cut cuts what is between both hosts: adverts and replication. The carriers stay.

@@ -187,14 +187,7 @@ func TestApacheDRBDSplitBrain(t *testing.T) {
 	}
 }
 
-func containsAll(text string, lines []string) bool {
-	for _, l := range lines {
-		if !strings.Contains(text, l+"\n") {
-			return false
-		}
-	}
-	return true
-}
+func containsAll(text string, lines []string) bool { return len(missing(text, lines)) == 0 }
 
 // The same with web-fence.hcl: a host that is silent is switched off before its data is
 // taken, and if it cannot be, nothing is touched. The device is a stand-in for

@@ -11,13 +11,17 @@ import (
 
 func init() { parts["write"], parts["hold"] = writer, holder }
 
-// writer adds a line to a file every 20 ms, as a database would: each is on the disk
-// when the line is printed. The file is opened each time, and never made: it is there
+// writer adds a line to a file every 20 ms, or as often as it is told, as a database
+// would: each is on the disk when the line is printed. The file is opened each time, and never made: it is there
 // where the file system is mounted, and only there. Being asked to end because the file
 // system is to be unmounted does not end it: it is to write again when that is back.
 func writer(args []string) int {
 	signal.Ignore(syscall.SIGTERM)
-	for n := 0; ; time.Sleep(20 * time.Millisecond) {
+	pause := 20 * time.Millisecond
+	if len(args) > 2 {
+		pause, _ = time.ParseDuration(args[2])
+	}
+	for n := 0; ; time.Sleep(pause) {
 		line := args[1] + "-" + strconv.FormatInt(time.Now().UnixNano(), 36) + "-" + strconv.Itoa(n)
 		if err := appendLine(args[0], line); err == nil {
 			fmt.Println(line)
