@@ -259,10 +259,11 @@ func (l *Loop) commandMove(now time.Duration, c *Command) CommandResult {
 				where = fmt.Sprintf("; %s is Active", h.Src)
 			}
 			return CommandResult{Code: "not-active", Text: fmt.Sprintf("%s is %s here%s: run backbeat move %s there, or backbeat move %s --here", r.cfg.Name, title(st), where, c.Name, c.Name)}
-		case st == vrrp.Active && r.service != nil && len(r.fsm.Peers()) == 0 && !c.Force:
-			// A Backup with a service group says that it is there. Without a group
-			// there is nothing to lose: if nobody takes over, nothing has moved.
-			return CommandResult{Code: "refused", Text: fmt.Sprintf("no other host has been heard on VRID %d since this one started, so all steps would go down and up again for nothing; --force tries all the same", r.cfg.Spec.VRID)}
+		case st == vrrp.Active && r.service != nil && !c.Force:
+			// Without a group there is nothing to lose: if nobody takes over, nothing has moved.
+			if why := r.noTaker(now); why != "" {
+				return CommandResult{Code: "refused", Text: why + ", so all steps would go down and up again for nothing; --force tries all the same"}
+			}
 		}
 	}
 	if c.Pin {

@@ -107,7 +107,11 @@ func (t *tool) moveVerbs() []*cobra.Command {
 		Long: `Let the virtual router or service group NAME go to whoever takes over, once: this
 leaves nothing behind but that this host does not take it back while the other one
 is well. --pin makes it a standing order: this host serves only if there is no
-other. --here takes over from whoever is Active.`,
+other. --here takes over from whoever is Active.
+
+With a service group it is refused if, as far as is known, nobody is there to take
+over. Whether the other host could start the group is not known here; --here, said
+there, is refused with the reason if it cannot.`,
 		Args: exactlyOne,
 	}
 	r := requestFlags(move)
