@@ -30,7 +30,7 @@ func theftCounted(d *deed) error {
 		return nil
 	}
 	for _, v := range routers {
-		if d.restored(d.node, v) {
+		if d.witness.restored(d.node, v) {
 			return nil
 		}
 	}

@@ -45,6 +45,7 @@ type Arena struct {
 
 	observer *observer
 	sniffer  *lab.Sniffer
+	witness  witness
 
 	mu         sync.Mutex
 	transcript []string
@@ -57,6 +58,8 @@ type Arena struct {
 	Grown int64
 	// floods are the rates that were reached.
 	floods []float64
+	// proven counts the faults of each kind that were seen to be there.
+	proven map[string]int
 }
 
 // diskSize is what a host has for its runtime and state directories.
@@ -69,13 +72,14 @@ func NewArena(ctx context.Context, p Plan) (*Arena, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &Arena{Plan: p, lab: l, ctx: ctx, other: l.Host("other"), dir: l.Dir("steps"), began: lab.Now(), figures: map[string]time.Duration{}}
+	a := &Arena{Plan: p, lab: l, ctx: ctx, other: l.Host("other"), dir: l.Dir("steps"), began: lab.Now(), figures: map[string]time.Duration{}, proven: map[string]int{}}
 	if err := a.furnish(names); err != nil {
 		return a, err
 	}
 	if a.sniffer, err = l.SniffAdverts(a.other); err != nil {
 		return a, err
 	}
+	a.witness = a.eyes()
 	a.observer = observe(a.nodes)
 	for _, n := range a.nodes {
 		if err := n.daemon.Start(ctx); err != nil {
@@ -186,7 +190,7 @@ func (a *Arena) Logs() string {
 
 // slack is what the machine may add to anything since an instant.
 func (a *Arena) slack(since time.Duration) time.Duration {
-	return margin + 10*a.lab.Stall(since)
+	return margin + 10*a.witness.stall(since)
 }
 
 // Run carries out the plan. After the first broken law it stops, since what follows

@@ -80,7 +80,7 @@ func (a *Arena) excused(what, name string, from, to, slack time.Duration, window
 	a.figure(name+" beyond the protocol's bound, "+kindNames(deeds), to-last)
 	if to > last+margin/4 {
 		a.grant("%s for %s, %s beyond the bound; the machine stalled for %s; after %v", what, (to - from).Round(time.Millisecond),
-			(to - last).Round(time.Millisecond), a.lab.Stall(from).Round(time.Millisecond), deeds)
+			(to - last).Round(time.Millisecond), a.witness.stall(from).Round(time.Millisecond), deeds)
 	}
 	if to > last+slack {
 		a.fail("%s from %.3f s for %s: %s beyond the bound, %s granted; after %v", what, (from - a.began).Seconds(),
@@ -100,35 +100,40 @@ func kindNames(deeds []*deed) string {
 }
 
 // judgeAdverts is: the adverts of a healthy Active never pause longer than two intervals.
+// A pause ends with the next advert, with the loss of the address, or with the last look.
 func (a *Arena) judgeAdverts(v virtual, n *node, from time.Duration, deeds []*deed) {
-	var last time.Duration
-	for _, f := range a.sniffer.Adverts(from, n.name) {
-		if f.Advert.VRID != v.vrid {
-			continue
-		}
+	list := slices.DeleteFunc(a.witness.adverts(from-2*interval, n.name), func(f lab.Frame) bool { return f.Advert.VRID != v.vrid })
+	for i, f := range list {
 		if f.Advert.Priority == 0 {
-			last = 0
-			continue
+			continue // it leaves, or asks
 		}
-		gap := f.At - last
-		healthy := last != 0 && a.observer.held(n.index, v.addresses[0].Addr(), last, f.At)
-		for _, d := range deeds {
-			if d.kind.silences != nil && d.kind.silences(d, n) && d.begin <= f.At && d.end+interval >= last {
-				healthy = false
-			}
+		held, end := a.observer.heldUntil(n.index, v.addresses[0].Addr(), f.At)
+		if i+1 < len(list) {
+			end = min(end, list[i+1].At)
 		}
-		if healthy {
-			a.figure("pause between adverts", gap)
-			stall, starved := a.lab.Stall(last), n.starved(last, f.At)
-			if gap > 2*interval+stall+starved+20*ms {
-				a.fail("%s of %s paused for %s, two intervals are %s; the machine stalled for %s, the daemon waited %s for a processor; during %v",
-					v.name, n.name, gap, 2*interval, stall, starved, deeds)
-			} else if gap > 2*interval {
-				a.grant("%s of %s paused for %s; the machine stalled for %s, the daemon waited %s for a processor; during %v", v.name, n.name,
-					gap.Round(ms), stall.Round(ms), starved.Round(ms), deeds)
-			}
+		if held && !silenced(deeds, n, f.At, end) {
+			a.judgePause(v, n, f.At, end, deeds)
 		}
-		last = f.At
+	}
+}
+
+// silenced reports whether a fault excuses a host's silence between two instants.
+func silenced(deeds []*deed, n *node, from, to time.Duration) bool {
+	return slices.ContainsFunc(deeds, func(d *deed) bool {
+		return d.kind.silences != nil && d.kind.silences(d, n) && d.begin <= to && d.end+interval >= from
+	})
+}
+
+func (a *Arena) judgePause(v virtual, n *node, from, to time.Duration, deeds []*deed) {
+	gap := to - from
+	a.figure("pause between adverts", gap)
+	stall, starved := a.witness.stall(from), n.starved(from, to)
+	if gap > 2*interval+stall+starved+20*ms {
+		a.fail("%s of %s paused for %s, two intervals are %s; the machine stalled for %s, the daemon waited %s for a processor; during %v",
+			v.name, n.name, gap, 2*interval, stall, starved, deeds)
+	} else if gap > 2*interval {
+		a.grant("%s of %s paused for %s; the machine stalled for %s, the daemon waited %s for a processor; during %v", v.name, n.name,
+			gap.Round(ms), stall.Round(ms), starved.Round(ms), deeds)
 	}
 }
 
@@ -157,7 +162,7 @@ func (a *Arena) judgeCalm(from, slack time.Duration, deeds []*deed) {
 // judgeHistory is: whoever got an address has a record that says why, or says that
 // it has put the address back.
 func (a *Arena) judgeHistory(n *node, from time.Duration, deeds []*deed) {
-	list, err := n.daemon.History(a.ctx)
+	list, err := a.witness.history(n)
 	if err != nil {
 		a.fail("history of %s: %v", n.name, err)
 		return
@@ -174,21 +179,11 @@ func (a *Arena) judgeHistory(n *node, from time.Duration, deeds []*deed) {
 			named := slices.ContainsFunc(list, func(t daemon.Transition) bool {
 				return t.Router == v.name && t.To == "active" && t.Reason != "" && t.At.After(began.Add(-time.Second)) && t.At.Before(at.Add(margin))
 			})
-			if !named && !a.restored(n, v) && !slices.ContainsFunc(deeds, func(d *deed) bool { return d.kind.plants && d.node == n }) {
+			if !named && !a.witness.restored(n, v) && !slices.ContainsFunc(deeds, func(d *deed) bool { return d.kind.plants && d.node == n }) {
 				a.fail("%s got %s and its history does not say why, after %v:%s", n.name, addr, deeds, lastRecords(list))
 			}
 		}
 	}
-}
-
-// restored reports whether the daemon says that it has put an address back: in its
-// status, or, if it has been killed since, in its log.
-func (a *Arena) restored(n *node, v virtual) bool {
-	if strings.Contains(n.daemon.Log(), fmt.Sprintf("(%s) address ", v.name)) {
-		return true
-	}
-	r, err := n.daemon.Router(a.ctx, v.name)
-	return err == nil && slices.ContainsFunc(r.Addresses, func(s daemon.AddressStatus) bool { return s.Restored > 0 })
 }
 
 func lastRecords(list []daemon.Transition) string {

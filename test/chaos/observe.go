@@ -129,15 +129,16 @@ func (o *observer) end() {
 	<-o.ended
 }
 
-// held reports whether a router had an address all through a time.
-func (o *observer) held(i int, a netip.Addr, from, to time.Duration) bool {
-	list, _ := o.since(a, from)
-	for _, c := range list {
-		if c.at <= to && !c.holders.has(i) {
-			return false
+// heldUntil reports whether a router had an address at an instant, and when it had it no
+// longer, or the last look if it still has.
+func (o *observer) heldUntil(i int, a netip.Addr, at time.Duration) (held bool, until time.Duration) {
+	list, last := o.since(a, at)
+	for k, c := range list {
+		if k == 0 && c.at > at || !c.holders.has(i) {
+			return k > 0, c.at
 		}
 	}
-	return len(list) > 0
+	return len(list) > 0, last
 }
 
 // names writes a set.
