@@ -3,6 +3,10 @@ package address
 import (
 	"path/filepath"
 	"testing"
+	"time"
+
+	"github.com/mdlayher/netlink"
+	"golang.org/x/sys/unix"
 
 	"github.com/backbeat-ha/backbeat/actions"
 )
@@ -49,6 +53,71 @@ func TestAdoptAndTidy(t *testing.T) {
 	for _, a := range []string{"192.0.2.1/32", "192.0.2.2/32", "2001:db8::1/128"} {
 		if _, there := present(t, link, a); there {
 			t.Errorf("%s is still there", a)
+		}
+	}
+}
+
+// A virtual MAC in use stays in use through a handoff: it is in no moment among those
+// that are silent, which would cost a client two milliseconds. One that is to be a
+// Backup's is silent before anything else.
+func TestAdoptedVirtualMACIsNotSilenced(t *testing.T) {
+	link := veth(t, "e0")
+	for name, active := range map[string]bool{"Active": true, "Backup": false} {
+		path := filepath.Join(t.TempDir(), "ledger")
+		posted := make(chan any, 1000)
+		first := New(Options{Ledger: path, Post: func(v any) { posted <- v }})
+		stop := run(t, first)
+		w := actions.Wanted{Router: 1, Term: 1, Active: true, VirtualMAC: vmac(link, "e0", 61), Addresses: places(link, "e0", "192.0.2.1/32")}
+		first.Want(w)
+		applied(t, posted, 1, 1)
+		stop()
+
+		second := New(Options{Ledger: path, Post: func(v any) { posted <- v }})
+		if err := second.Adopt(); err != nil {
+			t.Fatal(err)
+		}
+		told, err := netlink.Dial(unix.NETLINK_NETFILTER, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer told.Close()
+		if err := told.JoinGroup(unix.NFNLGRP_NFTABLES); err != nil {
+			t.Fatal(err)
+		}
+		end := run(t, second)
+		w.Router, w.Active = 7, active
+		if !active {
+			w.Addresses = nil
+		}
+		second.Want(w)
+		if a := applied(t, posted, 7, 1); a.Err != "" {
+			t.Errorf("%s: %+v", name, a)
+		}
+		if n := silenced(t, told); (n == 0) != active {
+			t.Errorf("%s: silenced %d times", name, n)
+		}
+		second.Want(actions.Wanted{Router: 7, Term: 2})
+		applied(t, posted, 7, 2)
+		end()
+	}
+}
+
+// silenced counts the elements that were added to sets since the group was joined.
+func silenced(t *testing.T, c *netlink.Conn) (n int) {
+	t.Helper()
+	const newElements = unix.NFNL_SUBSYS_NFTABLES<<8 | unix.NFT_MSG_NEWSETELEM
+	for {
+		if err := c.SetReadDeadline(time.Now().Add(100 * time.Millisecond)); err != nil {
+			t.Fatal(err)
+		}
+		list, err := c.Receive()
+		if err != nil {
+			return n
+		}
+		for _, m := range list {
+			if m.Header.Type == newElements {
+				n++
+			}
 		}
 	}
 }

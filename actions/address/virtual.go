@@ -70,9 +70,14 @@ func (a *applier) adopt(o *order) *virtual {
 	w := *o.VirtualMAC
 	id := identity{w.Parent, w.MAC}
 	v := a.virtuals[id]
+	handedOver := false
 	if v == nil {
 		v = &virtual{want: w}
 		a.virtuals[id] = v
+		// There before this life's first word on it: a process before us has left it,
+		// in use if it is to be in use. Silencing it until it has been looked at would
+		// cost a client two milliseconds.
+		handedOver = o.Active && a.ledger.ours(id.place())
 	}
 	if v.want.ParentName != w.ParentName {
 		a.renamed(w.Parent, v.want.ParentName, w.ParentName)
@@ -84,7 +89,7 @@ func (a *applier) adopt(o *order) *virtual {
 	} else {
 		a.ledger.try(id.place(), entry{fact: fact{name: v.name()}})
 	}
-	if !o.Active || !v.ready {
+	if !handedOver && (!o.Active || !v.ready) {
 		a.silence(v)
 	}
 	return v

@@ -47,7 +47,7 @@ func (s *scene) replaced(b *lab.Backbeat) {
 		switch {
 		case len(problems) == 0:
 			return
-		case stall < standstill || try == tries:
+		case stall < hiccup || try == tries:
 			s.t.Fatalf("try %d, with the machine's worst stall %s: %s", try, stall, strings.Join(problems, "; "))
 		}
 		s.t.Logf("try %d: the machine stalled for %s, so it is tried again: %s", try, stall, strings.Join(problems, "; "))
@@ -57,9 +57,9 @@ func (s *scene) replaced(b *lab.Backbeat) {
 	}
 }
 
-// standstill is how long the machine may stand still without a restart being
-// noticed at an interval of 100 ms: a process needs some 60 ms to start.
-const standstill = 60 * time.Millisecond
+// hiccup is how long these machines stand still now and then; more can be to blame for
+// what a client or a Backup at 10 ms sees.
+const hiccup = 10 * time.Millisecond
 
 func (s *scene) replace(b *lab.Backbeat, from time.Duration) (problems []string) {
 	s.t.Helper()
@@ -73,7 +73,7 @@ func (s *scene) replace(b *lab.Backbeat, from time.Duration) (problems []string)
 	s.rest(4 * interval)
 	r := s.probe.Since(from)
 	s.t.Log(r)
-	if r.Lost > 0 && s.Stall(from) < 10*time.Millisecond {
+	if r.Lost > 0 {
 		say("%d of %d lost", r.Lost, r.Sent)
 	}
 	if r.Changes > 0 {
