@@ -251,19 +251,18 @@ func authName(kind uint8) string {
 
 // counters gives the statistics their names.
 func counters(c *vrrp.Counters) map[string]uint64 {
-	m := map[string]uint64{
-		"active-transitions":      c.ActiveTransitions,
-		"advertisement-rcvd":      c.AdvertisementRcvd,
-		"advertisement-sent":      c.AdvertisementSent,
-		"priority-zero-pkts-rcvd": c.PriorityZeroRcvd,
-		"priority-zero-pkts-sent": c.PriorityZeroSent,
-		"interval-errors":         c.IntervalErrors,
-		"address-list-errors":     c.AddressListErrors,
-		"checksum-form-other":     c.ChecksumFormOther,
-		"owner-conflicts":         c.OwnerConflicts,
-		"lower-discarded":         c.LowerDiscarded,
-		"stalls":                  c.Stalls,
-	}
+	m := make(map[string]uint64, 11+int(vrrp.NumDrops)) // else it grows three times, for each router of a page
+	m["active-transitions"] = c.ActiveTransitions
+	m["advertisement-rcvd"] = c.AdvertisementRcvd
+	m["advertisement-sent"] = c.AdvertisementSent
+	m["priority-zero-pkts-rcvd"] = c.PriorityZeroRcvd
+	m["priority-zero-pkts-sent"] = c.PriorityZeroSent
+	m["interval-errors"] = c.IntervalErrors
+	m["address-list-errors"] = c.AddressListErrors
+	m["checksum-form-other"] = c.ChecksumFormOther
+	m["owner-conflicts"] = c.OwnerConflicts
+	m["lower-discarded"] = c.LowerDiscarded
+	m["stalls"] = c.Stalls
 	for d := vrrp.Accepted + 1; d < vrrp.NumDrops; d++ {
 		m[d.String()] = c.Drops[d]
 	}

@@ -77,6 +77,8 @@ type LAN struct {
 	hosts []*Host
 	text  transcript
 	err   error
+	// trying: a violation may be meant to be forgotten.
+	trying bool
 
 	loss, duplicates float64
 	island           [][]int // by link and host
@@ -164,8 +166,23 @@ func (n *LAN) after() {
 func (n *LAN) Violate(law, format string, args ...any) {
 	if n.err == nil {
 		n.err = fmt.Errorf("at %s, law %q: %s", Stamp(n.now), law, fmt.Sprintf(format, args...))
-		n.Note(nil, "!!! %v", n.err)
+		if !n.trying {
+			n.Note(nil, "!!! %v", n.err)
+		}
 	}
+}
+
+// Try judges without consequences: a violation that f records is forgotten, and is
+// what Try returns. After one that was recorded earlier it returns that.
+func (n *LAN) Try(f func()) error {
+	if n.err != nil {
+		return n.err
+	}
+	n.trying = true
+	f()
+	err := n.err
+	n.err, n.trying = nil, false
+	return err
 }
 
 // Between draws a duration.

@@ -97,7 +97,10 @@ func (p *life) Left() {
 }
 
 // Wanted judges a wish.
-func (p *life) Wanted(w *simlan.Wish) { p.o.wanted(p, w) }
+func (p *life) Wanted(w *simlan.Wish) {
+	p.o.stirs++
+	p.o.wanted(p, w)
+}
 
 // Applied makes the observer look again at who has what.
 func (p *life) Applied(*simlan.Wish) { p.o.dirty = true }
@@ -122,6 +125,7 @@ func (p *life) HookFailed(actions.HookJob) { p.count.failures++ }
 
 // Logged counts the lines for people.
 func (p *life) Logged(l daemon.Line) {
+	p.o.stirs++
 	p.count.lines++
 	if strings.HasPrefix(l.Text, "stopping: ") {
 		p.hasty = p.hasty || p.leaving || !yields(&l)
@@ -144,4 +148,7 @@ func yields(l *daemon.Line) bool {
 }
 
 // Transition judges a record.
-func (p *life) Transition(t daemon.Transition) { p.o.transition(p, t) }
+func (p *life) Transition(t daemon.Transition) {
+	p.o.stirs++
+	p.o.transition(p, t)
+}

@@ -68,6 +68,7 @@ type observer struct {
 	covered  map[netip.Prefix]*coverage
 
 	transitions int
+	stirs       int             // everything but adverts, looks and checks
 	changes     int             // transitions from and to Active
 	unlooked    bool            // a step has died that nobody looks at
 	moves       int             // jobs that move a step

@@ -35,13 +35,32 @@ func (o *observer) left(p *life) {
 // down intervals and preempt delays. Partitions may go on; loss, one-way cuts
 // and stalls may not.
 func (n *LAN) CheckRest() error {
-	keys := map[key]bool{}
+	n.ask()
+	n.judgeRest()
+	return n.Err()
+}
+
+// atRest reports whether CheckRest would find nothing.
+func (n *LAN) atRest() bool {
+	n.ask()
+	unlooked := n.watch.unlooked
+	err := n.Try(n.judgeRest)
+	n.watch.unlooked = unlooked
+	return err == nil
+}
+
+// ask lets every daemon say what it thinks of itself.
+func (n *LAN) ask() {
 	for _, h := range n.hosts {
-		if h.status = nil; h.Process != nil && h.Running() && !h.Stalled() {
+		if h.status = nil; h.Running() && !h.Stalled() {
 			page := h.page()
 			h.status = &page
 		}
 	}
+}
+
+func (n *LAN) judgeRest() {
+	keys := map[key]bool{}
 	for _, h := range n.hosts {
 		if h.Process == nil {
 			n.checkDead(h)
@@ -62,7 +81,6 @@ func (n *LAN) CheckRest() error {
 			n.checkIsland(k, island)
 		}
 	}
-	return n.Err()
 }
 
 // checkDead: what a daemon that is no more has left behind has gone by itself,
@@ -244,12 +262,10 @@ func (n *LAN) checkProcess(p *life) {
 	if most := 20 + limited + 4*p.count.transitions + 2*p.count.failures + 2*p.count.reloads; p.count.lines > most {
 		n.Violate("journal", "%s wrote %d lines about %d transitions", p.Host.Name, p.count.lines, p.count.transitions)
 	}
-	if p.Stopping || p.Host.Stalled() {
+	page := n.hosts[p.Host.ID].status
+	if page == nil {
 		return
 	}
-	reply := make(chan daemon.StatusPage, 1)
-	p.Ask(daemon.StatusQuery{Limit: 1000, Reply: reply})
-	page := <-reply
 	if page.Total != len(p.Config.Routers) {
 		n.Violate("journal", "%s has %d routers, configured are %d", p.Host.Name, page.Total, len(p.Config.Routers))
 	}

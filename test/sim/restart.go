@@ -39,7 +39,7 @@ func (h *History) restart(host *Host) {
 		} else if gap > h.unit {
 			n.deaf("a restart took long")
 		}
-		n.After(gap, func() {
+		h.later(gap, func() {
 			if host.Process != nil || host.Off() {
 				return
 			}
@@ -94,7 +94,7 @@ func (h *History) power(host *Host, later time.Duration) {
 	}
 	h.lan.deaf("a host lost power")
 	host.PowerOff()
-	h.lan.After(later, func() { h.revive(host) })
+	h.later(later, func() { h.revive(host) })
 }
 
 // revive gives a host its power and its daemon back.
@@ -142,7 +142,7 @@ func (p *life) inherit() {
 			continue
 		}
 		c := *s
-		c.hookRouter = 0
+		c.hookRouter, c.repeated = 0, 0                             // the next process does not know when neighbours were told last
 		p.seen[p.Config.Routers[at].Name], p.speaks[c.key] = &c, &c // another name is nothing that others see
 		p.inherited[c.key] = true
 	}

@@ -65,6 +65,7 @@ func (p *life) Asked(job *actions.Job) {
 	switch job.Verb {
 	case actions.Start, actions.Stop, actions.ForceStop:
 		p.o.moves++
+		p.o.stirs++
 		p.o.moved(p, group, job)
 	case actions.Fence, actions.Reboot:
 		if o := n.hosts[p.Host.ID].order(daemon.OrderMaintenance, group); o != nil && job.Verb == actions.Reboot {
