@@ -48,6 +48,7 @@ var parts = []struct {
 }{
 	{"failover", func(o *options, end time.Time) error { return failovers(o.runs, end) }},
 	{"yields", func(o *options, end time.Time) error { return yields(o.runs[0], end) }},
+	{"restarts", restarts},
 	{"checks", func(o *options, end time.Time) error { return checkCosts(o.kinds, end) }},
 	{"many", func(_ *options, end time.Time) error { return many(end) }},
 	{"memory", func(_ *options, end time.Time) error { return memory(end) }},
