@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -19,6 +20,8 @@ type Diagnostics struct {
 	files map[string]*hcl.File
 	// routers is where each virtual_router block begins.
 	routers map[string]hcl.Range
+	// placed are the addresses of each virtual router, and where they are written.
+	placed map[string][]placedAddress
 	// serviceAt is where each service_group block begins.
 	serviceAt map[string]hcl.Range
 	// secrets are the parts of the files that no message may show.
@@ -109,6 +112,19 @@ func (d *Diagnostics) WarnHook(router, hook, summary, detail string) {
 	var at *hcl.Range
 	if r, ok := d.programs[hookKey{router, hook}]; ok {
 		at = &r
+	}
+	d.add(hcl.DiagWarning, at, summary, detail)
+}
+
+// WarnAddress adds a warning about an address of a virtual router, for what only the
+// host can tell. It is shown at the address in the text.
+func (d *Diagnostics) WarnAddress(router string, a netip.Addr, summary, detail string) {
+	var at *hcl.Range
+	for i := range d.placed[router] {
+		if p := &d.placed[router][i]; p.Prefix.Addr() == a {
+			at = &p.at
+			break
+		}
 	}
 	d.add(hcl.DiagWarning, at, summary, detail)
 }

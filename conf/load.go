@@ -28,7 +28,7 @@ type Options struct {
 // when the Diagnostics have errors; the Diagnostics are never nil and may hold
 // warnings beside a good Config. Load does no I/O but through opt.Getenv.
 func Load(src []Source, opt Options) (*daemon.Config, *Diagnostics) {
-	d := &decoder{Diagnostics: &Diagnostics{files: make(map[string]*hcl.File), routers: make(map[string]hcl.Range), programs: make(map[hookKey]hcl.Range),
+	d := &decoder{Diagnostics: &Diagnostics{files: make(map[string]*hcl.File), routers: make(map[string]hcl.Range), placed: make(map[string][]placedAddress), programs: make(map[hookKey]hcl.Range),
 		serviceAt: make(map[string]hcl.Range)},
 		modes: make(map[string]fs.FileMode, len(src))}
 	order := make(map[string]int, len(src))
@@ -97,7 +97,7 @@ func (d *decoder) load(bodies []*hclsyntax.Body, opt Options) *daemon.Config {
 		for _, r := range d.routersOf(s) {
 			routers = append(routers, r)
 			if _, again := d.routers[r.cfg.Name]; !again {
-				d.routers[r.cfg.Name] = s.header
+				d.routers[r.cfg.Name], d.placed[r.cfg.Name] = s.header, r.addresses
 			}
 		}
 	}

@@ -187,6 +187,8 @@ Warnings:
 - a DRBD device that no step makes Primary; an exclusive ` + "`exec`" + ` step without ` + "`status`" + `; a step that is the firewall; a password among an agent's parameters
 - a ` + "`safety`" + ` block where nothing is exclusive
 - an argument that does nothing beside another: ` + "`preempt_delay` with `preempt = false`" + `, and the like
+- of this host (` + "`backbeat check`" + ` without ` + "`--node`" + `): an interface that is not there; an address that it has although backbeat has not put it there (root
+  only, once the daemon has run); commands that would be refused; units that are enabled at boot; a ` + "`TimeoutStopSec`" + ` that is too short
 
 Between hosts (` + "`backbeat check`" + ` with several files or ` + "`--node`" + ` names), virtual routers belonging together by VRID and family:
 

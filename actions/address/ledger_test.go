@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -50,6 +52,11 @@ func TestSweepAfterACrash(t *testing.T) {
 		t.Errorf("ledger: %v, %v", st.Mode(), err)
 	}
 
+	ours, err := Recorded(path)
+	slices.SortFunc(ours, netip.Addr.Compare)
+	if want := "[192.0.2.1 2001:db8::1]"; err != nil || fmt.Sprint(ours) != want {
+		t.Errorf("recorded %v, %v, want %s", ours, err, want)
+	}
 	left, err := sweep(t, path)
 	if err != nil {
 		t.Fatal(err)

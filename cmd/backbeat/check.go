@@ -63,6 +63,7 @@ With several FILEs or DIRs, one for each host, or with one of them and several
 	more := c.Flags().StringArrayP("config", "c", nil, "the configuration, as for run: the same as `FILE` without -c")
 	nodes := c.Flags().StringSlice("node", nil, "take the file as the node `NAME` reads it; several names, separated by commas, are checked against each other")
 	strict := c.Flags().Bool("strict", false, "take warnings for errors")
+	runtimeDir := c.Flags().String("runtime-dir", "/run/backbeat", "the runtime `directory` of the daemon on this host: what it has put there is no mistake")
 	c.RunE = func(_ *cobra.Command, args []string) error {
 		if args = append(slices.Clone(*more), args...); len(args) == 0 {
 			args = []string{defaultConfig}
@@ -71,7 +72,7 @@ With several FILEs or DIRs, one for each host, or with one of them and several
 		if err != nil {
 			return err
 		}
-		return t.check(hosts, *strict, output.json())
+		return t.check(hosts, *runtimeDir, *strict, output.json())
 	}
 	return c
 }
@@ -112,7 +113,7 @@ func (t *tool) load(path, node string) (*daemon.Config, *conf.Diagnostics, error
 	return cfg, d, nil
 }
 
-func (t *tool) check(hosts []host, strict, json bool) error {
+func (t *tool) check(hosts []host, runtimeDir string, strict, json bool) error {
 	a := checkAnswer{Schema: control.SchemaVersion, Hosts: []checkedHost{}, Diagnostics: []conf.Diagnostic{}}
 	var cfgs []*daemon.Config
 	var from []*conf.Diagnostics
@@ -141,6 +142,7 @@ func (t *tool) check(hosts []host, strict, json bool) error {
 		// Only here can it be known that commands and interfaces should be on this host.
 		plain = append(plain, verifyCommands(cfgs[0], from[0])...)
 		if local {
+			t.warnOwned(cfgs[0], from[0], runtimeDir)
 			plain = append(plain, t.verifyInterfaces(cfgs[0], from[0])...)
 			plain = append(plain, verifyStopTime(cfgs[0], from[0])...)
 			plain = append(plain, verifyEnabled(cfgs[0], from[0])...)

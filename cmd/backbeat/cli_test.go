@@ -26,7 +26,7 @@ func newBench() *bench {
 	b := &bench{}
 	b.tool = &tool{out: &b.out, err: &b.err, zone: time.UTC,
 		getenv: func(string) (string, bool) { return "", false }, hostname: func() (string, error) { return "web1", nil },
-		interfaces: func() ([]string, error) { return []string{"eth0", "lo"}, nil }}
+		interfaces: func() ([]string, error) { return []string{"eth0", "lo"}, nil }, addresses: func() ([]ownedAddress, error) { return nil, nil }}
 	return b
 }
 

@@ -25,7 +25,7 @@ func main() {
 
 // realTool is the tool on this host and terminal.
 func realTool() *tool {
-	t := &tool{out: os.Stdout, err: os.Stderr, in: os.Stdin, zone: time.Local, getenv: os.LookupEnv, hostname: shortHostname, interfaces: interfaceNames}
+	t := &tool{out: os.Stdout, err: os.Stderr, in: os.Stdin, zone: time.Local, getenv: os.LookupEnv, hostname: shortHostname, interfaces: interfaceNames, addresses: ownedAddresses}
 	t.asks = term.IsTerminal(int(os.Stdin.Fd())) && term.IsTerminal(int(os.Stderr.Fd()))
 	t.look.color = colorful(int(os.Stdout.Fd()), os.LookupEnv)
 	t.errColor = colorful(int(os.Stderr.Fd()), os.LookupEnv)

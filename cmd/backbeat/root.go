@@ -40,6 +40,8 @@ type tool struct {
 	hostname func() (string, error)
 	// interfaces names the network interfaces of this host.
 	interfaces func() ([]string, error)
+	// addresses are those of this host, without those on loopback interfaces.
+	addresses func() ([]ownedAddress, error)
 }
 
 // failure is an error of the work and not of the command line. Without err the

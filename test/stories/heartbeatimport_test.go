@@ -40,5 +40,7 @@ func TestHeartbeatPairImport(t *testing.T) {
 	s.must(n.d.Configure(strings.Replace(example, `["100.200.230.1/24"]`, `["100.200.230.3/24"]`, 1)))
 	out, complaints, code, err := n.d.Verb(s.ctx, "check", n.d.ConfigFile())
 	s.must(err)
-	t.Logf("check with node2's own address: exit status %d\n%s%s", code, out, complaints)
+	if code != 0 || !strings.Contains(complaints, "100.200.230.3 is on this host already, on eth0") {
+		t.Errorf("check with node2's own address: exit status %d\n%s%s", code, out, complaints)
+	}
 }
