@@ -19,8 +19,8 @@
 //
 // Pdeathsig, which would kill the commands with the daemon, is not used: the
 // kernel sends it when the thread that forked ends, and in Go that is any
-// thread, which may end long before the process. If the daemon is killed, its
-// unit's cgroup is what ends the commands (KillMode=mixed).
+// thread, which may end long before the process. If the daemon is killed, commands
+// under way end by themselves: nobody is there any more for whom their timeout counts.
 //
 // A Runner is a group of goroutines, one per running command, and may be used
 // from any goroutine.
