@@ -49,6 +49,7 @@ type applier struct {
 	mortal      int
 	nextRenewal time.Time
 	renewals    []renewal // under way
+	batch       []item    // those of one renewal, made once
 	// stretch is the lifetime that a slow kernel asks for, as of stretchedAt.
 	stretch     time.Duration
 	stretchedAt time.Time

@@ -7,6 +7,7 @@ import (
 	"math"
 	"net/netip"
 	"sync/atomic"
+	"time"
 	"unique"
 
 	"github.com/vishvananda/netlink/nl"
@@ -29,11 +30,15 @@ const requestTimeout = 10_000_000_000 // ns
 // newer wishes.
 const chunk = 64
 
-// together is how many of them are one system call. While it adds an address the
-// kernel does not let anybody else run on that processor (70 µs each, more where
-// there are thousands), and the loop may be wanted there: 8 of them are 0.6 ms, and
-// cost as little for each as 500 together.
-const together = 8
+const (
+	// together is how many of them are one system call at most. While it adds an address
+	// the kernel does not let anybody else run on that processor, and the loop may be
+	// wanted there: 8 of them are 0.6 ms, and cost as little for each as 500 together.
+	together = 8
+	// callTime is what one call is to take at most. The kernel walks through all addresses
+	// of the interface for each: the 5,000th takes 200 µs (IPv4), 1 ms (IPv6).
+	callTime = 600 * time.Microsecond
+)
 
 // kernel is what the applier needs of rtnetlink. Tests have a pretended one.
 type kernel interface {
@@ -218,6 +223,8 @@ type rtnl struct {
 	sockets map[int]*nl.SocketHandle
 	// promoted are the links on which promote_secondaries is on for sure.
 	promoted map[int]bool
+	// each is what a request of the last call took.
+	each time.Duration
 }
 
 func dialKernel() (*rtnl, error) {
@@ -300,11 +307,18 @@ func (r *rtnl) remove(list []item) []error {
 func (r *rtnl) exchange(requests []*nl.NetlinkRequest) []error {
 	errs := make([]error, 0, len(requests))
 	for len(requests) > 0 {
-		n := min(together, len(requests))
+		n := min(fitting(r.each), len(requests))
+		began := time.Now()
 		errs = append(errs, r.batch(requests[:n])...)
+		r.each = time.Since(began) / time.Duration(n)
 		requests = requests[n:]
 	}
 	return errs
+}
+
+// fitting is how many requests are one system call if each takes so long.
+func fitting(each time.Duration) int {
+	return int(min(together, max(1, callTime/max(each, 1))))
 }
 
 // batch is one system call. The kernel carries out the messages one after the

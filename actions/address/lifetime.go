@@ -165,7 +165,7 @@ type renewal struct {
 // renewSome renews the next chunk of what is due and reports whether there was any.
 // Nobody's takeover waits for the renewal of thousands.
 func (a *applier) renewSome() bool {
-	var batch []item
+	batch := a.batch[:0] // a thousand a second would be most of an Active's garbage
 	for len(a.renewals) > 0 && len(batch) < chunk {
 		r := &a.renewals[0]
 		if a.routers[r.Router] != r.order || r.next == len(r.items) {
@@ -183,6 +183,7 @@ func (a *applier) renewSome() bool {
 	if len(a.renewals) == 0 {
 		a.renewals = nil
 	}
+	a.batch = batch
 	if len(batch) == 0 {
 		return false
 	}
