@@ -52,6 +52,8 @@ type Plan struct {
 	Checks []CheckStep
 	// Services are the service groups that are added, removed or adjusted, sorted by name.
 	Services []ServiceStep
+	// ChecksKept and ServicesKept count those in which nothing differs.
+	ChecksKept, ServicesKept int
 	// Stopping says that nothing was done, because the daemon is leaving.
 	Stopping bool
 }
@@ -90,8 +92,9 @@ func (s ServiceStep) String() string {
 	return line
 }
 
-// serviceSteps walks two lists sorted by name side by side.
-func serviceSteps(old, new []ServiceConfig) (steps []ServiceStep) {
+// serviceSteps walks two lists sorted by name side by side. kept counts those in
+// which nothing differs.
+func serviceSteps(old, new []ServiceConfig) (steps []ServiceStep, kept int) {
 	for len(old) > 0 || len(new) > 0 {
 		switch {
 		case len(new) == 0 || len(old) > 0 && old[0].Ladder.Name < new[0].Ladder.Name:
@@ -101,13 +104,15 @@ func serviceSteps(old, new []ServiceConfig) (steps []ServiceStep) {
 			steps = append(steps, ServiceStep{Change: Add, Group: new[0].Ladder.Name})
 			new = new[1:]
 		default:
-			if d, kept := serviceDifferences(&old[0], &new[0]); len(d) > 0 {
-				steps = append(steps, ServiceStep{Change: Adjust, Group: new[0].Ladder.Name, Differences: d, Kept: kept})
+			if d, same := serviceDifferences(&old[0], &new[0]); len(d) > 0 {
+				steps = append(steps, ServiceStep{Change: Adjust, Group: new[0].Ladder.Name, Differences: d, Kept: same})
+			} else {
+				kept++
 			}
 			old, new = old[1:], new[1:]
 		}
 	}
-	return steps
+	return steps, kept
 }
 
 // serviceDifferences says what two configurations of a group differ in, and how
@@ -194,13 +199,13 @@ func MakePlan(old, new *Config) Plan {
 			p.Steps = append(p.Steps, PlanStep{Change: Remove, Router: name})
 		}
 	}
-	p.Checks = checkSteps(old.Checks, new.Checks)
-	p.Services = serviceSteps(old.Services, new.Services)
+	p.Checks, p.ChecksKept = checkSteps(old.Checks, new.Checks)
+	p.Services, p.ServicesKept = serviceSteps(old.Services, new.Services)
 	return p
 }
 
-// checkSteps walks two lists sorted by name side by side.
-func checkSteps(old, new []checks.Spec) (steps []CheckStep) {
+// checkSteps is the same for checks.
+func checkSteps(old, new []checks.Spec) (steps []CheckStep, kept int) {
 	for len(old) > 0 || len(new) > 0 {
 		switch {
 		case len(new) == 0 || len(old) > 0 && old[0].Name < new[0].Name:
@@ -210,13 +215,15 @@ func checkSteps(old, new []checks.Spec) (steps []CheckStep) {
 			steps = append(steps, CheckStep{Add, new[0].Name})
 			new = new[1:]
 		default:
-			if !old[0].Equal(&new[0]) {
+			if old[0].Equal(&new[0]) {
+				kept++
+			} else {
 				steps = append(steps, CheckStep{Adjust, new[0].Name})
 			}
 			old, new = old[1:], new[1:]
 		}
 	}
-	return steps
+	return steps, kept
 }
 
 func compare(o, n *RouterConfig, existed bool) Change {

@@ -5,8 +5,10 @@ import (
 	"net/netip"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/backbeat-ha/backbeat/actions"
+	"github.com/backbeat-ha/backbeat/checks"
 	"github.com/backbeat-ha/backbeat/daemon"
 	"github.com/backbeat-ha/backbeat/vrrp"
 )
@@ -313,5 +315,35 @@ func TestBlackholeHasNoLink(t *testing.T) {
 	}
 	if !slices.Equal(links, []int{0, 0, 0, eth0}) {
 		t.Errorf("links %v", links)
+	}
+}
+
+// What a reload leaves alone is counted, groups and checks as well.
+func TestPlanCountsWhatIsKept(t *testing.T) {
+	with := func(names string, change func(*daemon.ServiceConfig)) *daemon.Config {
+		cfg := config(web())
+		for _, n := range names {
+			g := group1()
+			g.Ladder.Name = string(n)
+			if n == 'b' && change != nil {
+				change(&g)
+			}
+			cfg.Services = append(cfg.Services, g)
+			cfg.Checks = append(cfg.Checks, checks.Spec{Name: "exec." + string(n), Interval: time.Second})
+		}
+		return cfg
+	}
+	for _, c := range []struct {
+		new            *daemon.Config
+		groups, checks int
+	}{
+		{with("abc", nil), 3, 3},
+		{with("abc", func(g *daemon.ServiceConfig) { g.WhenReady = true }), 2, 3},
+		{with("acd", nil), 2, 2},
+		{with("", nil), 0, 0},
+	} {
+		if p := daemon.MakePlan(with("abc", nil), c.new); p.ServicesKept != c.groups || p.ChecksKept != c.checks {
+			t.Errorf("%d groups and %d checks kept, want %d and %d: %+v", p.ServicesKept, p.ChecksKept, c.groups, c.checks, p)
+		}
 	}
 }

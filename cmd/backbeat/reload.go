@@ -103,7 +103,7 @@ var (
 		"a reload would change nothing", "a reload would leave unchanged: %s"}
 )
 
-// printPlan prints what a reload did or would do, without the routers that do not notice.
+// printPlan prints what a reload did or would do, with what does not notice counted.
 func printPlan(w io.Writer, l look, r *control.Reload, say words) {
 	tell := func(change, what string, list []string) {
 		text := say.did[change]
@@ -129,11 +129,12 @@ func printPlan(w io.Writer, l look, r *control.Reload, say words) {
 	for _, c := range r.Checks {
 		tell(c.Change, "check "+l.bold(clean(c.Check)), nil)
 	}
+	same := checkedHost{Routers: kept, Services: r.Unchanged.Services, Checks: r.Unchanged.Checks}
 	if kept == len(r.Plan) && len(r.Checks)+len(r.Services) == 0 {
-		fmt.Fprintf(w, say.nothing+" (%s)\n", plural(kept, "virtual router"))
+		fmt.Fprintf(w, say.nothing+" (%s)\n", same.has())
 		return
 	}
-	fmt.Fprintf(w, say.after+"\n", plural(kept, "virtual router"))
+	fmt.Fprintf(w, say.after+"\n", same.has())
 }
 
 // maxDifferences keeps a change of a hundred addresses readable.

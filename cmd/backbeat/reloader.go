@@ -183,11 +183,18 @@ func planText(p daemon.Plan) string {
 			parts = append(parts, fmt.Sprintf("%d %s", n[c.change], c.did))
 		}
 	}
-	if len(p.Services) > 0 {
-		parts = append(parts, plural(len(p.Services), "service group")+" changed")
-	}
-	if len(p.Checks) > 0 {
-		parts = append(parts, plural(len(p.Checks), "check")+" changed")
+	for _, o := range []struct {
+		changed, kept int
+		what          string
+	}{{len(p.Services), p.ServicesKept, "service group"}, {len(p.Checks), p.ChecksKept, "check"}} {
+		switch {
+		case o.changed > 0 && o.kept > 0:
+			parts = append(parts, fmt.Sprintf("%s changed and %d unchanged", plural(o.changed, o.what), o.kept))
+		case o.changed > 0:
+			parts = append(parts, plural(o.changed, o.what)+" changed")
+		case o.kept > 0:
+			parts = append(parts, plural(o.kept, o.what)+" unchanged")
+		}
 	}
 	return strings.Join(parts, ", ")
 }

@@ -70,10 +70,19 @@ type Reload struct {
 	Checks []CheckStep `json:"checks,omitempty"`
 	// Services are the service groups that were.
 	Services []GroupStep `json:"service_groups,omitempty"`
+	// Unchanged counts what does not notice.
+	Unchanged Unchanged `json:"unchanged"`
 	// Diagnostics are the errors and warnings of the configuration, in the
 	// form of `backbeat check --output json`; Text is the same for people.
 	Diagnostics json.RawMessage `json:"diagnostics,omitempty"`
 	Text        string          `json:"diagnostics_text,omitempty"`
+}
+
+// Unchanged counts what is the same in both configurations.
+type Unchanged struct {
+	Routers  int `json:"virtual_routers"`
+	Services int `json:"service_groups"`
+	Checks   int `json:"checks"`
 }
 
 // CheckStep is what a reload did to one check: "add", "remove" or "adjust".
@@ -159,6 +168,7 @@ func (r ReloadResult) answer() Reload {
 		a.Error = r.Err.Error()
 		return a
 	}
+	a.Unchanged = Unchanged{Routers: r.Plan.Counts()[daemon.Keep], Services: r.Plan.ServicesKept, Checks: r.Plan.ChecksKept}
 	for _, s := range r.Plan.Steps {
 		a.Plan = append(a.Plan, PlanStep{Router: s.Router, Change: s.Change.String(), Differences: s.Differences})
 	}
