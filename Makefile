@@ -7,6 +7,10 @@ SHELL := bash
 PREFIX  ?= /usr
 DESTDIR ?=
 FUZZTIME ?= 30s
+# What install installs, and asks for its completions.
+BINARY  ?= ./backbeat
+# Where the distribution's own zsh looks: Debian's has a directory of its own below /usr.
+ZSH_COMPLETIONS ?= $(PREFIX)/share/zsh/$(if $(and $(filter /usr,$(PREFIX)),$(wildcard /etc/debian_version)),vendor-completions,site-functions)
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null)
 STATICCHECK := go tool -modfile=tools/staticcheck/go.mod staticcheck
 
@@ -45,9 +49,12 @@ bench: build ## what clients lose with backbeat and with keepalived, the loop's 
 
 # No prerequisite: root need not have go, nor own what `make` has built. The
 # unit names the binary by its path, so PREFIX goes into it.
-install: ## install the binary, the unit, the examples below DESTDIR and PREFIX (/usr); `make` first
-	@test -x backbeat || { echo "there is no ./backbeat to install: run make first (as yourself, with go in PATH)" >&2; exit 1; }
-	install -D -m 0755 backbeat $(DESTDIR)$(PREFIX)/bin/backbeat
+install: ## install binary, unit, completions, examples below DESTDIR and PREFIX (/usr); `make` first
+	@test -x $(BINARY) || { echo "there is no $(BINARY) to install: run make first (as yourself, with go in PATH)" >&2; exit 1; }
+	install -D -m 0755 $(BINARY) $(DESTDIR)$(PREFIX)/bin/backbeat
+	$(BINARY) completion bash | install -D -m 0644 /dev/stdin $(DESTDIR)$(PREFIX)/share/bash-completion/completions/backbeat
+	$(BINARY) completion zsh | install -D -m 0644 /dev/stdin $(DESTDIR)$(ZSH_COMPLETIONS)/_backbeat
+	$(BINARY) completion fish | install -D -m 0644 /dev/stdin $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/backbeat.fish
 	sed 's|/usr/bin/backbeat|$(PREFIX)/bin/backbeat|' packaging/backbeat.service | install -D -m 0644 /dev/stdin $(DESTDIR)$(PREFIX)/lib/systemd/system/backbeat.service
 	install -D -m 0644 packaging/sysusers.d/backbeat.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/backbeat.conf
 	install -D -m 0644 packaging/tmpfiles.d/backbeat.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/backbeat.conf
@@ -61,6 +68,8 @@ uninstall: ## remove what install has put there, but no configuration and no his
 	@if test -z "$(DESTDIR)" && systemctl --quiet is-active backbeat 2>/dev/null; then \
 	  echo "backbeat is running: systemctl disable --now backbeat first" >&2; exit 1; fi
 	rm -f $(DESTDIR)$(PREFIX)/bin/backbeat $(DESTDIR)$(PREFIX)/lib/systemd/system/backbeat.service
+	rm -f $(DESTDIR)$(PREFIX)/share/bash-completion/completions/backbeat $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/backbeat.fish
+	rm -f $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_backbeat $(DESTDIR)$(PREFIX)/share/zsh/vendor-completions/_backbeat $(DESTDIR)$(ZSH_COMPLETIONS)/_backbeat
 	rm -f $(DESTDIR)$(PREFIX)/lib/sysusers.d/backbeat.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/backbeat.conf
 	rm -rf $(DESTDIR)$(PREFIX)/share/doc/backbeat/examples $(DESTDIR)$(PREFIX)/share/doc/backbeat/docs $(DESTDIR)$(PREFIX)/share/doc/backbeat/hardened.conf
 	@for d in $(DESTDIR)$(PREFIX)/share/doc/backbeat $(DESTDIR)/etc/backbeat; do rmdir "$$d" 2>/dev/null || true; done
