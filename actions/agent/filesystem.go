@@ -199,7 +199,7 @@ func (f *fsAgent) occupied(found *fsFound) *actions.Done {
 	}
 	if above := mountAbove(found.all, found.point); above != nil && above.follows && !hostsMounts() {
 		return no("backbeat has a mount namespace of its own (PrivateTmp=, PrivateDevices=, ProtectSystem=…): nobody would see the mount: " +
-			"take these out of backbeat.service with a drop-in")
+			"remove hardened.conf, or the drop-in of your own that has these (systemctl cat backbeat)")
 	}
 	if found.trouble == nil && found.device.exclusive(f.a.Type) {
 		for i := range found.all {
