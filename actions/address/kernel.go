@@ -37,7 +37,7 @@ const (
 	together = 8
 	// callTime is what one call is to take at most. The kernel walks through all addresses
 	// of the interface for each: the 5,000th takes 200 µs (IPv4), 1 ms (IPv6).
-	callTime = 600 * time.Microsecond
+	callTime = time.Millisecond
 )
 
 // kernel is what the applier needs of rtnetlink. Tests have a pretended one.
