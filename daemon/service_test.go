@@ -218,6 +218,26 @@ func TestServiceWaitsForThePeer(t *testing.T) {
 	}
 }
 
+// Priority 0 is also the question whether anybody is better, from an Active that goes on
+// using its data. One that was under way when this host became Active is no answer to it.
+func TestQuestionThatCrossesATakeoverIsNoRelease(t *testing.T) {
+	h := services(t, group1(), web(priority(150)))
+	h.g.up()
+	for i := 0; h.g.state("web") != "active"; i++ {
+		if i%50 == 0 {
+			h.hear(100)
+		}
+		h.pass(20 * ms)
+	}
+	h.hear(0)
+	h.pass(500 * ms)
+	h.want(h.did(), "")
+	h.want(h.group().State, "claiming")
+	h.hear(0) // it has heard us, and says it again with our next adverts
+	h.pass(10 * ms)
+	h.want(h.did(), "start drbd.data, start systemd.apache")
+}
+
 // A Backup says to each new Active that it is there and holds nothing: at its first
 // three adverts, since one packet may be lost, and then no more.
 func TestBackupSaysThatItHoldsNothing(t *testing.T) {
@@ -521,6 +541,7 @@ func TestMoveHereAndPin(t *testing.T) {
 	if last := h.g.sent[len(h.g.sent)-1]; last.priority != 254 {
 		t.Errorf("advertises %d", last.priority)
 	}
+	h.pass(200 * ms)
 	h.hear(0)
 	h.pass(s)
 	h.want(h.group().State, "up")

@@ -155,6 +155,17 @@ func (l *Loop) sayNothingHeld(now time.Duration, r *router) {
 	s.touch(l)
 }
 
+// crossing is how long a priority 0 may have been on its way that was said before this
+// host was heard as Active: then it was the question whether anybody is better, and
+// the data are in use. The word for having let go is said at three adverts, so that
+// one of them that comes so soon is not missed.
+const crossing = 100 * time.Millisecond
+
+// tookOverFromTheLiving reports whether the Active before was well and went on.
+func tookOverFromTheLiving(c vrrp.Cause) bool {
+	return c == vrrp.CausePreempted || c == vrrp.CausePreemptHold || c == vrrp.CauseMoved
+}
+
 // peerReleased: the host that was Active before says that it has let go.
 func (l *Loop) peerReleased(now time.Duration, r *router) {
 	s := r.service
@@ -162,6 +173,8 @@ func (l *Loop) peerReleased(now time.Duration, r *router) {
 		return // it has lost a packet ago
 	}
 	switch before := r.fsm.Before(); {
+	case l.received.At < r.sinceInstant+min(crossing, r.cfg.Spec.Interval) && tookOverFromTheLiving(r.fsm.Why().Cause):
+		return
 	case before.IsValid() && before != l.received.Src:
 		return
 	case !before.IsValid() && s.cfg.Ladder.Safety.Mode != actions.SafetyFence && r.rival != l.received.Src:
