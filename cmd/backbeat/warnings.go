@@ -226,7 +226,6 @@ func from(v *daemon.RefusedStatus) string {
 	return " from " + clean(v.Source)
 }
 
-// loopWarnings are about the daemon itself.
 // shortestOf is the shortest interval, 0 without a router.
 func shortestOf(st *control.Status) (least float64) {
 	for i := range st.Routers {
@@ -243,6 +242,7 @@ func notRealTime(s *control.Scheduling, least float64) string {
 		took(s.SafeInterval), took(least))
 }
 
+// loopWarnings are about the daemon itself.
 func loopWarnings(st *control.Status) (out []string) {
 	least := shortestOf(st)
 	switch l := st.Loop; {
