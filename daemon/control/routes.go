@@ -291,6 +291,14 @@ func ask[T any](ctx context.Context, s *Server, question func(reply chan<- T) da
 		return v, nil
 	case <-ctx.Done():
 		return none, errSilent
+	case <-s.stopping:
+	}
+	// What the loop has answered before it ended is on its way.
+	select {
+	case v := <-answer:
+		return v, nil
+	case <-time.After(drainPatience / 4):
+		return none, errSilent
 	}
 }
 

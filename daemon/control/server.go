@@ -37,7 +37,9 @@ const (
 	// writePatience bounds a slow reader: it costs a slot, not the loop.
 	writePatience = 10 * time.Second
 	idlePatience  = 10 * time.Second
-	drainPatience = time.Second
+	// drainPatience is what requests under way have to end when the loop has ended: for
+	// that long the process that follows is kept waiting.
+	drainPatience = 100 * time.Millisecond
 	maxHeader     = 16 << 10
 	maxBody       = 64 << 10
 )
@@ -81,6 +83,7 @@ type Server struct {
 	// compute at once can keep the loop from its processor.
 	encoding chan struct{}
 	asking   chan struct{} // slots, see ask
+	stopping chan struct{} // closed when Run is to end: the loop answers no more
 	gone     chan struct{} // closed when Run has ended
 }
 
@@ -99,7 +102,7 @@ func New(o Options) *Server {
 		o.Log = func(slog.Level, string, ...slog.Attr) {}
 	}
 	return &Server{opt: o, patience: loopPatience, encoding: make(chan struct{}, 1),
-		asking: make(chan struct{}, maxAsking), gone: make(chan struct{})}
+		asking: make(chan struct{}, maxAsking), stopping: make(chan struct{}), gone: make(chan struct{})}
 }
 
 // Open makes sure that no other daemon runs and opens the socket. From then on
@@ -138,8 +141,8 @@ func (s *Server) Close() error {
 	return err
 }
 
-// Run serves until ctx ends, then closes and removes the socket, grants requests
-// under way a moment, and returns when all it started has ended. The claim
+// Run serves until ctx ends, which is when the loop has, then closes and removes the
+// socket, grants requests under way a moment, and returns when all it started has ended. The claim
 // stays until Close: addresses may still be on their way off. It is called once.
 func (s *Server) Run(ctx context.Context) error {
 	defer close(s.gone)
@@ -171,6 +174,7 @@ func (s *Server) Run(ctx context.Context) error {
 		return errors.Join(err, srv.Close())
 	case <-ctx.Done():
 	}
+	close(s.stopping)
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainPatience)
 	defer cancel()
 	if err := srv.Shutdown(drain); err != nil {
