@@ -219,9 +219,11 @@ func (l *Loop) whyBad(d *checks.Dependency) string {
 }
 
 // asks reports whether a router that serves should ask, when its priority falls,
-// whether anybody is better. Where nobody preempts, only falling ill counts.
+// whether anybody is better. Where nobody preempts, only falling ill counts. The question
+// is priority 0, which says to a host that is Active as well (after a cut) that nothing is
+// held here: with steps up the lower priority must do.
 func asks(r *router, h health) bool {
-	return r.cfg.Spec.Preempt || h.Degraded
+	return (r.cfg.Spec.Preempt || h.Degraded) && (r.service == nil || r.service.ladder.Bottom())
 }
 
 // commanded is what operators' orders make of a priority.

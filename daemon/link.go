@@ -309,11 +309,16 @@ func (l *Loop) tellState(now time.Duration, r *router) {
 		return // sockets are being opened anew (another MAC): no reason to leave
 	}
 	if r.toldOnce && st == r.told {
-		l.letStay(r)
+		l.letStay(r, st)
 		return
 	}
 	if st.Fault.Peaceful() && !r.fsm.Parting() && l.standing(r) {
-		// First the services, then the farewell: until then it goes on as Active.
+		// First the services, then the farewell: until then it goes on as Active, also
+		// where the process before has been.
+		if !r.toldOnce && st.Source.IsValid() {
+			r.told, r.toldOnce = vrrp.LinkState{Source: st.Source}, true
+			l.step(now, r, r.told)
+		}
 		if !r.heldBack {
 			r.heldBack = true
 			l.log(slog.LevelWarn, fmt.Sprintf("(%s) will step aside as soon as service group %s is down: %s", r.cfg.Name, r.service.cfg.Ladder.Name, faultText(r.cfg.Interface, st)),
@@ -322,7 +327,7 @@ func (l *Loop) tellState(now time.Duration, r *router) {
 		}
 		return
 	}
-	l.letStay(r)
+	l.letStay(r, st)
 	r.told, r.toldOnce = st, true
 	before := r.fsm.State()
 	l.step(now, r, st)
@@ -332,9 +337,10 @@ func (l *Loop) tellState(now time.Duration, r *router) {
 	}
 }
 
-// letStay ends the wait of a router whose fault has gone, or has been told.
-func (l *Loop) letStay(r *router) {
-	if r.heldBack {
+// letStay ends the wait of a router whose fault has gone. A lost link that is waited for
+// does not end it: the reason comes back with the link.
+func (l *Loop) letStay(r *router, st vrrp.LinkState) {
+	if r.heldBack && st.Fault == vrrp.FaultNone {
 		r.heldBack = false
 		r.service.touch(l)
 	}

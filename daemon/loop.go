@@ -294,23 +294,21 @@ func (l *Loop) packet(p *vrrp.Packet) {
 	}
 	form, drop := vrrp.Validate(&l.datagram, &r.cfg.Spec, &l.received.Advert)
 	if drop != vrrp.Accepted {
+		if drop == vrrp.DropOwner && r.service != nil { // deaf in the election; data is another matter
+			l.received.Src, l.received.At = l.datagram.Src, p.At
+			l.heardWord(max(l.reading, p.At), r)
+		}
 		l.refuse(k, r, drop)
 		return
 	}
 	l.received.Src, l.received.TTL, l.received.Form, l.received.At = l.datagram.Src, l.datagram.TTL, form, p.At
 	now := max(l.reading, p.At)
 	l.step(now, r, &l.received)
-	if r.service != nil && l.received.Advert.Priority != vrrp.PriorityStop {
-		l.sayNothingHeld(now, r)
-		if r.fsm.State() == vrrp.Active {
-			r.rival = l.received.Src
-		}
+	if r.service != nil {
+		l.heardWord(now, r)
 	}
-	if l.received.Advert.Priority == vrrp.PriorityStop {
-		l.peerReleased(now, r)
-		if r.group != nil && r.fsm.GaveUp(&l.received) {
-			l.peerLeft(now, r)
-		}
+	if l.received.Advert.Priority == vrrp.PriorityStop && r.group != nil && r.fsm.GaveUp(&l.received) {
+		l.peerLeft(now, r)
 	}
 }
 

@@ -288,13 +288,17 @@ func (g *rig) receive(vrid, prio uint8) {
 // packet is a complete IPv4 packet with one advert.
 func packet(src netip.Addr, vrid, prio uint8, interval time.Duration, addresses ...netip.Addr) []byte {
 	a := vrrp.Advert{Version: vrrp.Version3, VRID: vrid, Priority: prio, Interval: interval, Addresses: addresses}
-	group := vrrp.IPv4.Group()
-	msg := a.Append(nil, src, group, vrrp.MessageOnly)
+	path := &vrrp.Path{Family: vrrp.IPv4, Src: src, Dst: vrrp.IPv4.Group(), TTL: vrrp.HopLimit}
+	return datagram(path, a.Append(nil, src, path.Dst, vrrp.MessageOnly))
+}
+
+// datagram puts an IPv4 header before a message.
+func datagram(path *vrrp.Path, msg []byte) []byte {
 	b := make([]byte, 20, 20+len(msg))
-	b[0], b[1], b[8], b[9] = 0x45, vrrp.TrafficClass, vrrp.HopLimit, vrrp.ProtocolNumber
+	b[0], b[1], b[8], b[9] = 0x45, vrrp.TrafficClass, path.TTL, vrrp.ProtocolNumber
 	binary.BigEndian.PutUint16(b[2:], uint16(20+len(msg)))
-	copy(b[12:], src.AsSlice())
-	copy(b[16:], group.AsSlice())
+	copy(b[12:], path.Src.AsSlice())
+	copy(b[16:], path.Dst.AsSlice())
 	return append(b, msg...)
 }
 

@@ -65,8 +65,10 @@ type router struct {
 	toldActive netip.Addr
 	// activeAt is when an advert of the Active was last heard.
 	activeAt time.Duration
-	// rival is who advertised last while this one was Active.
+	// rival is who advertised last while this one was Active; owing is who did at any time
+	// and has not said since that it holds nothing.
 	rival     netip.Addr
+	owing     []owing
 	movedHere bool // by an operator: its priority is the best until it stops being Active
 }
 

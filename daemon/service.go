@@ -34,8 +34,9 @@ type service struct {
 	// its term addedIn.
 	addedTo actions.RouterID
 	addedIn uint64
-	// owes: a LetGo is due as soon as the ladder is down.
-	owes bool
+	// owes: a LetGo is due as soon as the ladder is down; waited: the last time it was
+	// up it still waited for a LetGo itself.
+	owes, waited bool
 	// toldTimes is how often it was said to the Active of now, toldAt when last.
 	toldTimes int
 	toldAt    time.Duration
@@ -211,19 +212,19 @@ func (l *Loop) steer(now time.Duration, s *service) {
 	aim := actions.Aim{Up: up}
 	if up {
 		r := s.routers[0]
-		if aim.Peer, aim.Word = s.peerBefore(), wordPause; s.cfg.Ladder.Safety.Mode != actions.SafetyFence {
+		if aim.Peer, aim.Word = s.peerBefore(now), wordPause; s.cfg.Ladder.Safety.Mode != actions.SafetyFence {
 			aim.Word = meetPause
 		}
 		s.held, s.heldBy = r.fsm.Term(), r.id
 		s.owes = true
 	} else if !s.ladder.View(now).Entitled {
-		s.held, s.heldBy = 0, 0 // it was Active, and never had the data
+		s.held, s.heldBy, s.waited = 0, 0, true // it was Active, and never had the data
 	}
 	l.stepService(now, s, aim)
 }
 
 // peerBefore says who may still have exclusive data when the routers serve.
-func (s *service) peerBefore() actions.Peer {
+func (s *service) peerBefore(now time.Duration) actions.Peer {
 	if r := s.routers[0]; r.fsm.Term() == s.held && r.id == s.heldBy {
 		return actions.PeerNone // Active all the time
 	}
@@ -233,6 +234,9 @@ func (s *service) peerBefore() actions.Peer {
 	for _, r := range s.routers {
 		if r.fsm.Why().Cause != vrrp.CauseNoResponse {
 			return actions.PeerReleasing // on one link it was there
+		}
+		if slices.ContainsFunc(r.owing, func(o owing) bool { return now-o.at < 3*o.interval }) {
+			return actions.PeerReleasing // a worse one, which was not followed: to miss an advert or two is not death
 		}
 	}
 	return actions.PeerSilent
@@ -269,7 +273,7 @@ func (l *Loop) release(now time.Duration, s *service) {
 			r.moving = false
 			l.step(now, r, vrrp.StepAside{Detail: r.movedBy})
 		}
-		if r.heldBack {
+		if r.heldBack && r.told.Fault == vrrp.FaultNone { // else it waits for its link
 			r.heldBack = false
 			l.tellState(now, r)
 		}
@@ -280,7 +284,10 @@ func (l *Loop) release(now time.Duration, s *service) {
 	if !s.ladder.Known() || slices.ContainsFunc(s.routers, func(r *router) bool { return r.fsm.State() == vrrp.Active }) {
 		return
 	}
-	s.owes = false
+	if s.waited && s.awaits(now) {
+		return
+	}
+	s.owes, s.waited = false, false
 	s.toldTimes, s.toldAt = s.toldTimes+1, now
 	for _, r := range s.routers {
 		l.step(now, r, vrrp.LetGo{})

@@ -3,8 +3,6 @@ package daemon
 import (
 	"fmt"
 	"log/slog"
-	"net/netip"
-	"slices"
 	"strings"
 	"time"
 
@@ -119,68 +117,4 @@ func (l *Loop) tellService(now time.Duration, s *service, e *actions.LadderEffec
 		f.What, f.Error = strings.TrimSuffix(s.cfg.Ladder.Name+": "+name, ": "), e.Text
 	}
 	l.follow(now, s.routers[0], f)
-}
-
-// tellTimes is how often it is said that nothing is held.
-const tellTimes = 3
-
-// sayNothingHeld lets a host say, once it hears a new Active, that it is there and
-// holds nothing (any more): priority 0, as soon as its group is down. The Active
-// learns that it need not wait, nor fence, and that there is somebody to move to. A
-// host that takes no part (unfit, in standby) says it too: when it let go the other
-// one may not have been Active yet, and have taken its word for a farewell. One that
-// cannot be heard yet says it when it can.
-// Of a single packet that was lost nobody would know, and a host that is well would be
-// fenced, so it is said at the next two adverts as well.
-func (l *Loop) sayNothingHeld(now time.Duration, r *router) {
-	s := r.service
-	if !r.fsm.CanLetGo() {
-		return
-	}
-	if r.fsm.State() == vrrp.Initialize && now-r.activeAt > 3*l.received.Advert.Interval {
-		// It has been silent, and who speaks now may have forgotten. A Backup would
-		// have become Active meanwhile.
-		r.toldActive = netip.Addr{}
-	}
-	r.activeAt = now
-	if r.toldActive != l.received.Src {
-		r.toldActive, s.toldTimes = l.received.Src, 0
-	} else if s.toldTimes >= tellTimes || now < s.toldAt+l.received.Advert.Interval*3/4 {
-		return
-	}
-	if s.owes {
-		return // it will be said
-	}
-	s.owes = true
-	s.touch(l)
-}
-
-// crossing is how long a priority 0 may have been on its way that was said before this
-// host was heard as Active: then it was the question whether anybody is better, and
-// the data are in use. The word for having let go is said at three adverts, so that
-// one of them that comes so soon is not missed.
-const crossing = 100 * time.Millisecond
-
-// tookOverFromTheLiving reports whether the Active before was well and went on.
-func tookOverFromTheLiving(c vrrp.Cause) bool {
-	return c == vrrp.CausePreempted || c == vrrp.CausePreemptHold || c == vrrp.CauseMoved
-}
-
-// peerReleased: the host that was Active before says that it has let go.
-func (l *Loop) peerReleased(now time.Duration, r *router) {
-	s := r.service
-	if s == nil || !s.up || slices.ContainsFunc(s.routers, func(o *router) bool { return o.fsm.State() != vrrp.Active }) {
-		return // it has lost a packet ago
-	}
-	switch before := r.fsm.Before(); {
-	case l.received.At < r.sinceInstant+min(crossing, r.cfg.Spec.Interval) && tookOverFromTheLiving(r.fsm.Why().Cause):
-		return
-	case before.IsValid() && before != l.received.Src:
-		return
-	case !before.IsValid() && s.cfg.Ladder.Safety.Mode != actions.SafetyFence && r.rival != l.received.Src:
-		return // it was not Active as far as we know; where there is fencing it is the only other host
-	case !before.IsValid() && slices.ContainsFunc(s.routers, func(o *router) bool { return o.fsm.Before().IsValid() }):
-		return // another member of the sync group knows who it was: this one may be a bystander
-	}
-	l.stepService(now, s, actions.PeerReleased{})
 }

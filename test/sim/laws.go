@@ -105,8 +105,11 @@ func (o *observer) audit() {
 			if s.state != active {
 				continue
 			}
-			by := s.spoke + max(o.longestGap(s.interval), o.patience(h.life(), s))
+			at := h.NICs()[s.key.link]
+			by := max(s.spoke, at.Upset) + max(o.longestGap(s.interval), o.patience(h.life(), s))
 			switch {
+			case !at.Wired(): // nobody would hear it: a restarted one may wait until it is
+				o.silentBy = min(o.silentBy, o.lan.Now())
 			case o.lan.Now() <= by:
 				o.silentBy = min(o.silentBy, by)
 			case h.Stalled():

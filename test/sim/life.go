@@ -29,6 +29,8 @@ type life struct {
 	grouped    map[key]bool                 // was ever in a sync group: its goodbye can be taken back
 	configs    map[key]*daemon.RouterConfig // the last of every virtual router there ever was
 	reloaded   time.Duration
+	reloading  bool                     // and may not have been read yet
+	rash       *groupSeen               // a step of it was started in this turn although it was unfit before
 	mixed      map[string]time.Duration // since when the members of a group have not been of one mind
 	discordant bool                     // that is to be looked at: something has changed, or they are not of one mind
 	lastSeq    uint64                   // of the journal's records
@@ -62,7 +64,8 @@ func (p *life) Configured(cfg *daemon.Config) {
 		p.reloaded = p.o.lan.Now()
 		p.count.reloads++
 	}
-	p.begun, p.discordant = true, true
+	p.begun, p.discordant, p.reloading = true, true, true
+	p.o.estranged(p, cfg)
 	for i := range cfg.Routers {
 		k := keyOf(&cfg.Routers[i])
 		p.keys[cfg.Routers[i].Name], p.configs[k] = k, &cfg.Routers[i]
@@ -85,6 +88,13 @@ func (p *life) Turned() {
 	if p.Waiting() > 1000 {
 		p.o.lan.Violate("turns", "%s has a thousand unread inputs", p.Host.Name)
 	}
+	if p.Waiting() == 0 {
+		p.reloading = false
+	}
+	if g := p.rash; g != nil && g.unfit {
+		p.o.lan.Violate("steps", "%s starts a step and is unfit", p.Host.Name)
+	}
+	p.rash = nil
 	p.o.turned(p)
 }
 

@@ -110,12 +110,13 @@ func (o *observer) moved(p *life, group string, job *actions.Job) {
 		return
 	}
 	if g := p.group(group); g.unfit {
-		bad("the host is unfit")
+		p.rash = g // it is said at the end of the turn that it is not any more
 	}
 	c := serviceOf(p.Config, group)
 	switch {
 	case p.leaving:
 		bad("the daemon is leaving")
+	case p.reloading:
 	case c == nil:
 		bad("the group has been removed")
 	default:
@@ -178,6 +179,34 @@ func (p *life) grants(l *daemon.Line) {
 		g.unfit = false
 	}
 	g.stuck = g.stuck || strings.Contains(text, "is stuck")
+}
+
+// estranged: a group that follows one router here and another one there, since each has
+// been taken away somewhere, is not one group.
+func (o *observer) estranged(p *life, cfg *daemon.Config) {
+	for i := range cfg.Services {
+		name := cfg.Services[i].Ladder.Name
+		for _, h := range o.lan.hosts {
+			if h.Process == nil || h.Process == p.Process || serviceOf(h.Process.Config, name) == nil {
+				continue
+			}
+			theirs := followedKeys(h.Process.Config, name)
+			if !slices.ContainsFunc(followedKeys(cfg, name), func(k key) bool { return slices.Contains(theirs, k) }) {
+				o.lan.deaf("two hosts follow different routers with " + name)
+			}
+		}
+	}
+}
+
+// followedKeys are the virtual routers that a group follows.
+func followedKeys(cfg *daemon.Config, group string) (keys []key) {
+	c := serviceOf(cfg, group)
+	for i := range cfg.Routers {
+		if slices.Contains(c.Follows, cfg.Routers[i].Name) {
+			keys = append(keys, keyOf(&cfg.Routers[i]))
+		}
+	}
+	return keys
 }
 
 // shot: a host is switched off by another. One that lives, is heard and holds
