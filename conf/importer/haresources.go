@@ -26,8 +26,9 @@ type haGroup struct {
 	addresses  []string
 	iface      string
 	steps      []string // HCL
+	names      []string // of the steps
+	behind     []int    // how many steps stand before each address
 	exclusive  bool
-	late       bool // an address behind a service
 }
 
 // Haresources translates haresources and ha.cf; cf may be empty. The result is for
@@ -203,6 +204,7 @@ func (g *haGroup) step(kind, name string, lines ...string) {
 			taken[n] = true
 		}
 	}
+	g.names = append(g.names, name)
 	g.steps = append(g.steps, fmt.Sprintf("step %s %s {\n%s\n}\n", quote(kind), quote(taken.make(name)), strings.Join(lines, "\n")))
 }
 
@@ -247,7 +249,7 @@ func (w *writer) haAddress(g *haGroup, text string, held map[netip.Addr]bool) {
 		return
 	}
 	held[a] = true
-	g.late = g.late || len(g.steps) > 0
+	g.behind = append(g.behind, len(g.steps))
 	g.addresses = append(g.addresses, p.String())
 }
 
@@ -334,9 +336,7 @@ func (w *writer) writeGroup(g *haGroup, h *heartbeat, opt HaresourcesOptions, n 
 	}
 	fmt.Fprintf(w, "service_group %s {\n", quote(g.name))
 	w.line("follows", reference("virtual_router", g.name))
-	if g.late {
-		w.WriteString("addresses_when = \"ready\" # an address stands behind a service in haresources\n")
-	}
+	w.writeWhen(g)
 	if g.exclusive {
 		w.WriteString("\n# As with Heartbeat without STONITH: after a network failure both hosts may write to\n# the same data. mode = \"fence\" with a fence device prevents that.\n" +
 			"safety {\nmode = \"none\"\naccept_split_brain = true\n}\n")
@@ -348,6 +348,21 @@ func (w *writer) writeGroup(g *haGroup, h *heartbeat, opt HaresourcesOptions, n 
 		w.WriteString("\n" + s)
 	}
 	w.WriteString("}\n\n")
+}
+
+// writeWhen keeps the order of addresses and steps, as far as one word for all addresses
+// can. A step behind an address may bind to it, so that one must not wait for all steps.
+func (w *writer) writeWhen(g *haGroup) {
+	if slices.Min(g.behind) == len(g.steps) {
+		w.WriteString("addresses_when = \"ready\" # they stand behind the services in haresources\n")
+		return
+	}
+	for i, n := range g.behind {
+		if n > 0 {
+			w.note(g.line, "%s stands behind %s; here all addresses of the line go up with the election, before the steps, since what follows an address may need it. "+
+				"addresses_when = \"ready\" has all of them wait for all steps", g.addresses[i], g.names[n-1])
+		}
+	}
 }
 
 // priorities prefers the line's node.

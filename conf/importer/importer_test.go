@@ -11,6 +11,7 @@ import (
 
 	"github.com/backbeat-ha/backbeat/conf"
 	"github.com/backbeat-ha/backbeat/conf/importer"
+	"github.com/backbeat-ha/backbeat/daemon"
 )
 
 var update = flag.Bool("update", false, "rewrite golden files; read the difference before you commit it")
@@ -33,23 +34,25 @@ func golden(t *testing.T, path, got string) {
 	}
 }
 
-// loads fails unless the result is a configuration of every host it is for.
-func loads(t *testing.T, r importer.Result) {
+// loads fails unless the result is a configuration of every host it is for; it returns the last one's.
+func loads(t *testing.T, r importer.Result) (cfg *daemon.Config) {
 	t.Helper()
 	nodes := r.Nodes
 	if len(nodes) == 0 {
 		nodes = []string{"this"}
 	}
 	for _, n := range nodes {
-		_, diags := conf.Load([]conf.Source{{Name: "imported.hcl", Text: []byte(r.HCL)}}, conf.Options{Override: n})
+		var diags *conf.Diagnostics
+		cfg, diags = conf.Load([]conf.Source{{Name: "imported.hcl", Text: []byte(r.HCL)}}, conf.Options{Override: n})
 		if diags.HasErrors() {
 			var b strings.Builder
 			if err := diags.WriteText(&b, 100, false); err != nil {
 				t.Fatal(err)
 			}
-			t.Errorf("as %s:\n%s\n%s", n, b.String(), r.HCL)
+			t.Fatalf("as %s:\n%s\n%s", n, b.String(), r.HCL)
 		}
 	}
+	return cfg
 }
 
 func notes(r importer.Result) string {

@@ -178,12 +178,18 @@ func (i *instance) linkLocalFirst(k *keepalived) {
 
 func (k *keepalived) writeAddresses(i *instance) {
 	var plain, extra []string
-	var blocks []*address
-	for _, a := range i.addresses {
-		if a.options() {
-			blocks = append(blocks, a)
-		} else {
+	// What comes in the adverts: addresses, then the blocks. So whatever follows an
+	// address that needs a block gets one, too, and the order is kept.
+	first := max(0, slices.IndexFunc(i.addresses, func(a *address) bool { return !a.options() }))
+	blocks := slices.Clone(i.addresses[:first])
+	if first > 0 {
+		k.note(i.addresses[0].line, "%s comes behind %s in the adverts: an address with an interface or scope of its own cannot be the first", i.addresses[0].prefix.Addr(), i.addresses[first].prefix.Addr())
+	}
+	for n, a := range i.addresses[first:] {
+		if n == 0 || len(plain) == n && first == 0 && !a.options() {
 			plain = append(plain, a.prefix.String())
+		} else {
+			blocks = append(blocks, a)
 		}
 	}
 	advertised := len(blocks)

@@ -27,7 +27,7 @@ virtual_router "ha" {
 
 service_group "ha" {
   follows        = virtual_router.ha
-  addresses_when = "ready" # an address stands behind a service in haresources
+  addresses_when = "ready" # they stand behind the services in haresources
 
   # As with Heartbeat without STONITH: after a network failure both hosts may write to
   # the same data. mode = "fence" with a fence device prevents that.

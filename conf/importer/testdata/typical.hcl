@@ -73,12 +73,16 @@ virtual_router "VI_1" {
   auth_pass       = "s3cret-a"
   interval        = "1s"
   answer_lower    = true
-  addresses       = ["192.0.2.10/24", "192.0.2.11/24", "192.0.2.0/32"]
+  addresses       = ["192.0.2.10/24", "192.0.2.11/24"]
   extra_addresses = ["2001:db8::10/64"]
 
   address "192.0.2.12/24" {
     advertise = true
     label     = "eth0:2"
+  }
+
+  address "192.0.2.0/32" {
+    advertise = true
   }
 
   address "198.51.100.7/32" {
