@@ -200,6 +200,10 @@ type Wanted struct {
 	// seconds, at least 2; 0: for ever. A process that is dead, frozen or starved
 	// then holds none of them for long. Own addresses have none.
 	Lifetime time.Duration
+	// Inherited, without Active, says that the process before held Addresses, Routes and
+	// Rules for this router, and that this one never did: they are not wanted, and go now,
+	// as far as they are ours.
+	Inherited bool
 	// Final says the router goes away: after this wish it is forgotten, and its
 	// macvlan is removed.
 	Final bool

@@ -205,6 +205,7 @@ func (l *Loop) recall(now time.Duration, r *router) bool {
 		return false
 	}
 	delete(l.inherit.routers, k)
+	r.inherited = h.Held
 	spoken := h.SpokenFor && now < l.spoken.until
 	if spoken {
 		h.Memory.Sent = now // whose advert it was nobody can tell

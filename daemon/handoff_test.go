@@ -6,8 +6,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/backbeat-ha/backbeat/actions"
 	"github.com/backbeat-ha/backbeat/checks"
 	"github.com/backbeat-ha/backbeat/daemon"
+	"github.com/backbeat-ha/backbeat/vrrp"
 )
 
 // handOver lets a loop stand still and returns what it leaves, as the file has it.
@@ -193,5 +195,30 @@ func TestSignsOfLife(t *testing.T) {
 	g.wait(s)
 	if len(g.renewed) == 0 {
 		t.Error("none afterwards")
+	}
+}
+
+// The cable is out when the next process comes: what it never held goes with its first
+// word, or the kernel would keep it for a second, and another host has it by then.
+func TestHandOverToADeadLink(t *testing.T) {
+	g := newRig(t, web(priority(150)))
+	g.active()
+	h := g.handOver()
+	g.follow(h, 120*ms, config(web(priority(150))))
+	g.post(level(func(k *actions.LinkChanged) { k.Up = false }), ready(eth0, vrrp.IPv4))
+	if st := g.state("web"); st != "initialize" {
+		t.Fatalf("%s without a carrier", st)
+	}
+	if n := len(g.wants); n == 0 || g.wants[n-1].Active || !g.wants[n-1].Inherited || len(g.wants[n-1].Addresses) != 1 {
+		t.Errorf("wanted %+v", g.wants)
+	}
+	g.apply()
+	// From then on the kernel's keeper knows what is held here.
+	g.post(level())
+	g.wait(5 * s)
+	g.apply()
+	g.post(level(func(k *actions.LinkChanged) { k.Up = false }))
+	if w := g.wants[len(g.wants)-1]; w.Active || w.Inherited || len(w.Addresses) != 0 {
+		t.Errorf("wanted later %+v", w)
 	}
 }

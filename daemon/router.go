@@ -37,6 +37,7 @@ type router struct {
 	wish         uint64
 	wishOpen     bool
 	held         bool
+	inherited    bool        // held by the process before, and the kernel has not answered this one yet
 	macAsked     int         // the parent of the macvlan wanted last
 	macLink      int         // the parent the macvlan was last confirmed on
 	noMAC        string      // why there is no macvlan

@@ -24,6 +24,10 @@ func (l *Loop) want(r *router, active bool) {
 		w.VirtualMAC = &actions.VirtualMAC{Name: r.cfg.MACName, MAC: vrrp.VirtualMAC(spec.Family, spec.VRID),
 			Parent: k.index, ParentName: k.name, IPv6: r.cfg.wantsIPv6()}
 	}
+	w.Inherited = r.inherited && !active
+	if w.Inherited {
+		w.Addresses, w.Routes, w.Rules = l.places(r), l.routes(r), r.cfg.Rules
+	}
 	if active {
 		w.Lifetime = l.lifetime(r)
 		w.Addresses, w.Routes, w.Rules = l.places(r), l.routes(r), r.cfg.Rules
@@ -165,7 +169,7 @@ func (l *Loop) onApplied(now time.Duration, v actions.Applied) {
 		l.stats.stale++ // a departed router is here only because a hook of it still runs
 		return
 	}
-	r.wishOpen = false
+	r.wishOpen, r.inherited = false, false
 	r.refusedPlace = v.Err
 	l.confirmMAC(now, r, v.NoVirtualMAC)
 	if v.Err != "" {

@@ -2,6 +2,7 @@ package address
 
 import (
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -9,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/backbeat-ha/backbeat/actions"
+	"github.com/backbeat-ha/backbeat/test/lab"
 )
 
 // After a handoff nothing is taken off: what is wanted again is ours as if we had
@@ -54,6 +56,42 @@ func TestAdoptAndTidy(t *testing.T) {
 		if _, there := present(t, link, a); there {
 			t.Errorf("%s is still there", a)
 		}
+	}
+}
+
+// What the process before held for a router that does not want it any more, because its
+// cable is out for instance, goes at once: until Tidy comes another host may have it.
+func TestAdoptedGoesWhenItIsNotWanted(t *testing.T) {
+	link := veth(t, "e0")
+	for name, mac := range map[string]*actions.VirtualMAC{"interface": nil, "virtual MAC": vmac(link, "e0", 61)} {
+		path := filepath.Join(t.TempDir(), "ledger")
+		posted := make(chan any, 1000)
+		first := New(Options{Ledger: path, Post: func(v any) { posted <- v }})
+		stop := run(t, first)
+		w := actions.Wanted{Router: 1, Term: 1, Active: true, VirtualMAC: mac, Addresses: places(link, "e0", "192.0.2.1/32", "2001:db8::1/128")}
+		first.Want(w)
+		applied(t, posted, 1, 1)
+		stop()
+
+		second := New(Options{Ledger: path, Post: func(v any) { posted <- v }})
+		if err := second.Adopt(); err != nil {
+			t.Fatal(err)
+		}
+		// The first word is that it goes on; nobody has heard it yet when the second comes.
+		w.Router, w.Term = 7, 1
+		second.Want(w)
+		w.Term, w.Active, w.Inherited = 2, false, true
+		second.Want(w)
+		end := run(t, second)
+		if a := applied(t, posted, 7, 2); a.Err != "" || a.Note != "" {
+			t.Errorf("%s: answer %+v", name, a)
+		}
+		if out := lab.IP(t, "addr"); strings.Contains(out, "192.0.2.1") || strings.Contains(out, "2001:db8::1") {
+			t.Errorf("%s: still there:\n%s", name, out)
+		}
+		second.Want(actions.Wanted{Router: 7, Term: 3, Final: true})
+		applied(t, posted, 7, 3)
+		end()
 	}
 }
 

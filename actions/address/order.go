@@ -41,6 +41,8 @@ type order struct {
 	silence string
 	// renewAt is when the lifetimes of its addresses are renewed next.
 	renewAt time.Time
+	// inherited: nothing of the router has been held in this life yet, see planInherited.
+	inherited bool
 	// answered: Applied has been posted. restored is told instead of it, or
 	// besides it, if the order repeats another one on a new macvlan.
 	answered bool
@@ -59,6 +61,7 @@ func (a *applier) accept(w wish) *order {
 	o := &order{wish: w}
 	before := a.routers[w.Router]
 	a.routers[w.Router] = o
+	o.inherited = before == nil && w.Inherited && !w.Active
 	a.count(before, o)
 	if before != nil {
 		o.leaving, o.restored = before.leaving, before.restored
@@ -87,6 +90,9 @@ func (a *applier) plan(o *order) {
 			o.add(item{at: placeOfRule(o.Rules[i])})
 		}
 	}
+	if o.inherited {
+		o.obsolete = a.planInherited(o)
+	}
 	for i := range o.items {
 		it := &o.items[i]
 		a.refuse(o, it)
@@ -101,6 +107,24 @@ func (a *applier) plan(o *order) {
 		return twice || o.places[it.at]
 	})
 	o.places = nil // asked for no more, and there can be thousands of them
+}
+
+// planInherited are the things that the process before has left for a router, in the
+// order of removal: what the ledger says is ours. Nobody else would take them off before
+// Tidy does, and meanwhile another host may have them.
+func (a *applier) planInherited(o *order) []item {
+	was := &order{wish: o.wish, virtual: o.virtual, places: map[place]bool{}}
+	for i := range was.Addresses {
+		a.planAddress(was, &was.Addresses[i])
+	}
+	for i := range was.Routes {
+		a.planRoute(was, was.Routes[i])
+	}
+	for i := range was.Rules {
+		was.add(item{at: placeOfRule(was.Rules[i])})
+	}
+	slices.Reverse(was.items)
+	return slices.DeleteFunc(was.items, func(it item) bool { return !a.ledger.ours(it.at) })
 }
 
 func (o *order) add(it item) {
