@@ -221,7 +221,9 @@ func (r *Router) yield(now time.Duration, why Reason, fx []Effect) []Effect {
 		}
 		return fx
 	}
-	fx = r.send(now, PriorityStop, fx)
+	if r.recalled == nil { // else as soon as the link is known (resumeFrom)
+		fx = r.send(now, PriorityStop, fx)
+	}
 	r.yielding = true
 	r.disarm(timerAdver, timerListen, timerRepeat)
 	r.arm(timerYield, now+r.yieldWait())

@@ -36,6 +36,9 @@ func (r *Router) Remember() (Memory, bool) {
 	if r.stopped || r.yielding || r.timers[timerListen] != Never || r.timers[timerLink] != Never || r.state == Initialize {
 		return Memory{}, false
 	}
+	if r.recalled != nil {
+		return *r.recalled, true // it has not gone on yet
+	}
 	return Memory{State: r.state, Term: r.term, Priority: r.priority, Source: r.source, Reason: r.reason, Since: r.since, Started: r.started, Sent: r.sent,
 		Interval: r.activeInterval, Following: r.following, Heard: r.heard, Form: r.learned,
 		Next: r.timers[timerAdver], Down: r.timers[timerActiveDown], Hold: r.timers[timerHold], Resigned: r.resigned, Aside: r.aside, Counters: r.counters}, true
@@ -80,7 +83,10 @@ func (r *Router) Recall(now time.Duration, m *Memory) bool {
 func (r *Router) resumeFrom(now time.Duration, fx []Effect) []Effect {
 	m := r.recalled
 	r.recalled = nil
-	if r.state == Active && r.yielding { // it is to leave already: the addresses stay for that
+	if r.state == Active && r.yielding {
+		// It is to leave already, and nobody could be told before: the addresses stay for that.
+		r.arm(timerYield, now+r.yieldWait())
+		fx = r.send(now, PriorityStop, fx)
 		return append(fx, Effect{Kind: Hold, Term: r.term})
 	}
 	if r.state == Active {

@@ -42,18 +42,32 @@ func TestRecalledBackupWhosePriorityFalls(t *testing.T) {
 }
 
 // One that is to leave before its link is known does not come back to life with it.
+// Its goodbye, which could not be said without, is said then, and the successor has all
+// its time from then on.
 func TestRecalledActiveThatLeaves(t *testing.T) {
 	r := recalledRouter(Active)
 	r.Step(10*time.Second, Shutdown{Yield: true, Cause: CauseShutdown}, nil)
-	fx := r.Step(10*time.Second, LinkState{Source: netip.MustParseAddr("10.0.0.1")}, nil)
-	for _, k := range kinds(fx) {
-		if k == Send {
-			t.Error("speaks after its farewell")
-		}
+	fx := r.Step(10500*time.Millisecond, LinkState{Source: netip.MustParseAddr("10.0.0.1")}, nil)
+	if len(fx) != 2 || fx[0].Kind != Send || fx[0].Priority != PriorityStop || fx[1].Kind != Hold {
+		t.Errorf("effects %v", fx)
+	}
+	r.Step(11500*time.Millisecond, Timeout{}, nil)
+	if r.State() != Active {
+		t.Errorf("is %s before a successor can have been heard", r.State())
 	}
 	r.Step(12*time.Second, Timeout{}, nil)
 	if r.State() != Initialize {
 		t.Errorf("is %s", r.State())
+	}
+}
+
+// A second restart before the link is known forgets nothing of the first.
+func TestRecalledIsRememberedAsItWas(t *testing.T) {
+	for _, state := range []State{Active, Backup} {
+		r := recalledRouter(state)
+		if m, ok := r.Remember(); !ok || m.Down != 13*time.Second || m.State != state || m.Heard.Priority != 150 {
+			t.Errorf("%s: remembered %t %+v", state, ok, m)
+		}
 	}
 }
 
