@@ -7,20 +7,28 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/backbeat-ha/backbeat/test/lab"
 )
 
 // theft takes virtual addresses away from whoever has them, a few times.
 func theft(d *deed) (func() error, error) {
+	taken := 0
 	for range 1 + d.rand.IntN(3) {
 		v := routers[d.rand.IntN(len(routers))]
 		p := v.addresses[d.rand.IntN(len(v.addresses))]
-		script := fmt.Sprintf(`ip -o addr show to %s | while read -r _ dev _; do ip addr del %s dev "$dev"; done`, p.Addr(), p)
-		_, _ = d.node.host.Run(d.ctx, "sh", "-c", script) // it may be gone already
+		script := fmt.Sprintf(`ip -o addr show to %s | while read -r _ dev _; do ip addr del %s dev "$dev" && echo taken; done`, p.Addr(), p)
+		out, _ := d.node.host.Run(d.ctx, "sh", "-c", script) // it may be gone already
+		taken += strings.Count(out, "taken")
 		time.Sleep(time.Duration(d.rand.IntN(150)) * ms)
+	}
+	if d.note = fmt.Sprintf("%d addresses taken", taken); taken > 0 {
+		d.proved()
 	}
 	return nil, nil
 }
@@ -45,6 +53,9 @@ func stranger(d *deed) (func() error, error) {
 	}
 	d.note = p.Addr().String()
 	err := d.other.Announce(p.Addr())
+	if err == nil && d.other.Has(p.Addr()) {
+		d.proved()
+	}
 	return func() error { return d.other.DelAddr(p) }, err
 }
 
@@ -67,25 +78,47 @@ func plant(d *deed) (func() error, error) {
 	}
 	d.note = p.String()
 	err := d.node.host.AddAddr(p)
+	if d.node.host.Has(p.Addr()) {
+		d.proved()
+	}
 	return func() error { _ = d.node.host.DelAddr(p); return nil }, d.mayFail(err)
 }
 
-// overrun changes so many addresses, links and routes that listeners lose notices.
+// overrun lets more notices of the kernel come at one moment than the daemon has room for,
+// among them one that an address of its own was taken. It reads them as fast as they are
+// made, so it must not have a processor for that moment.
 func overrun(d *deed) (func() error, error) {
 	var b strings.Builder
 	b.WriteString("link add chaos0 type veth peer name chaos1\nlink set chaos0 up\n")
-	for i := range 3000 {
+	for i := range 11_000 {
 		fmt.Fprintf(&b, "addr add 172.16.%d.%d/32 dev chaos0\n", i/250, i%250+1)
 	}
-	for range 20 {
-		b.WriteString("link set chaos0 down\nlink set chaos0 up\n")
-	}
-	b.WriteString("link del chaos0\n")
 	file := filepath.Join(d.dir, d.node.name+".batch")
 	if err := os.WriteFile(file, []byte(b.String()), 0o600); err != nil {
 		return nil, err
 	}
-	_, err := d.node.host.Run(d.ctx, "ip", "-batch", file)
+	if _, err := d.node.host.Run(d.ctx, "ip", "-batch", file); err != nil {
+		return nil, err
+	}
+	pid, p := d.node.daemon.Process().PID(), routers[0].addresses[0]
+	before, _ := overruns(pid)
+	d.node.daemon.Freeze()
+	del, err := d.node.host.Start(exec.CommandContext(d.ctx, "ip", "link", "del", "chaos0"))
+	if err == nil {
+		select {
+		case <-del.Done():
+			_ = d.node.host.DelVirtual(p)
+		case <-time.After(5 * interval / 4): // it is to lose notices, not its place
+		}
+	}
+	after, _ := overruns(pid)
+	d.node.daemon.Thaw()
+	if err == nil {
+		<-del.Done()
+	}
+	if d.note = fmt.Sprintf("%d notices were thrown away", after-before); after > before {
+		d.proved()
+	}
 	return nil, err
 }
 
@@ -102,7 +135,25 @@ func fullDisk(d *deed) (func() error, error) {
 			_, err = f.Write(make([]byte, size))
 		}
 	}
-	return func() error { return os.Remove(file) }, nil
+	return func() error { return os.Remove(file) }, d.proof(noRoom(d))
+}
+
+// readOnly lets nobody write the runtime and state directories.
+func readOnly(d *deed) (func() error, error) {
+	var errs []error
+	dirs := []string{d.node.daemon.RuntimeDir(), d.node.daemon.StateDir()}
+	for _, dir := range dirs {
+		// In front of itself, since what is open for writing keeps the file system as it is.
+		errs = append(errs, unix.Mount(dir, dir, "", unix.MS_BIND, ""),
+			unix.Mount("", dir, "", unix.MS_REMOUNT|unix.MS_BIND|unix.MS_RDONLY, ""))
+	}
+	return func() error {
+		var errs []error
+		for _, dir := range dirs {
+			errs = append(errs, unix.Unmount(dir, unix.MNT_DETACH))
+		}
+		return errors.Join(errs...)
+	}, d.proof(errors.Join(append(errs, noRoom(d))...))
 }
 
 // loseDirectories puts files in the place of the runtime and state directories.
@@ -118,7 +169,7 @@ func loseDirectories(d *deed) (func() error, error) {
 			errs = append(errs, os.RemoveAll(dir), os.Rename(dir+".away", dir))
 		}
 		return errors.Join(errs...)
-	}, errors.Join(errs...)
+	}, d.proof(errors.Join(errs...))
 }
 
 // hogs compute on all processors, at the same priority as the daemons.
@@ -131,18 +182,37 @@ func hogs(d *deed) (func() error, error) {
 		}
 		list = append(list, p)
 	}
+	began := lab.Now()
 	return func() error {
+		var used time.Duration
 		for _, p := range list {
+			cpu, _ := p.CPU()
+			used += cpu
 			p.Kill()
+		}
+		took := lab.Now() - began
+		if d.note = fmt.Sprintf("they computed for %.2f of %d processors", float64(used)/float64(took), runtime.NumCPU()); used > took/2 {
+			d.proved()
 		}
 		return nil
 	}, nil
 }
 
-// garbage is what the control socket is told.
+// garbage floods the control socket with what no client says.
 func garbage(d *deed) (func() error, error) {
-	if err := throwGarbage(d.node.daemon.Socket(), d.rand); err != nil {
-		return nil, d.mayFail(err)
+	began, thrown, answered := lab.Now(), 0, 0
+	for {
+		n, err := throwGarbage(d.node.daemon.Socket(), d.rand, &answered)
+		if thrown += n; err != nil {
+			return nil, d.mayFail(err)
+		}
+		if lab.Now()-began >= d.For {
+			break
+		}
+	}
+	d.note = fmt.Sprintf("%d connections, %.0f a second, %d were answered", thrown, float64(thrown)/(lab.Now()-began).Seconds(), answered)
+	if answered > 0 {
+		d.proved()
 	}
 	_, err := d.node.daemon.Status(d.ctx)
 	return nil, d.mayFail(err)
@@ -153,7 +223,9 @@ func failStep(d *deed) (func() error, error) {
 	good := filepath.Join(d.dir, d.node.name+".good")
 	up := filepath.Join(d.dir, d.node.name, "data", "server")
 	err := os.Remove(good)
-	_ = os.Remove(up) // it is there on the Active only
+	if os.Remove(up) == nil { // it is there on the Active only
+		d.proved()
+	}
 	return func() error {
 		err := os.WriteFile(good, []byte("good"), 0o644)
 		if err == nil {
@@ -200,6 +272,9 @@ func flood(d *deed) (func() error, error) {
 	d.mu.Lock()
 	d.floods = append(d.floods, rate)
 	d.mu.Unlock()
+	if err == nil && sent > 1000 {
+		d.proved()
+	}
 	return nil, err
 }
 
@@ -253,6 +328,7 @@ func usurp(d *deed) (func() error, error) {
 			}
 		}
 	}()
+	d.proved() // by what it is answered with, see usurperNamed
 	return func() error { close(stop); return <-ended }, nil
 }
 

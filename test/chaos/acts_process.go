@@ -3,6 +3,7 @@ package chaos
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"strings"
 	"syscall"
 	"time"
@@ -35,7 +36,7 @@ func (d *deed) start() error {
 
 func kill(d *deed) (func() error, error) {
 	d.node.daemon.Kill()
-	return d.start, nil
+	return d.start, d.proof(killed(d.node.daemon.Process()))
 }
 
 // killRelease does what the unit's ExecStopPost does after a crash.
@@ -43,6 +44,7 @@ func killRelease(d *deed) (func() error, error) {
 	b := d.node.daemon
 	b.Kill()
 	out, errs, code, err := b.Verb(d.ctx, "release", "--runtime-dir", b.RuntimeDir(), "-c", b.ConfigFile())
+	err = errors.Join(err, killed(b.Process()))
 	if err == nil && code != 0 && d.alone {
 		err = errAnswer(code, out, errs)
 	}
@@ -55,7 +57,29 @@ func killRelease(d *deed) (func() error, error) {
 			}
 		}
 	}
-	return d.start, err
+	return d.start, d.proof(err)
+}
+
+// releaseBeside is somebody who calls release while the daemon is there: it looks after its own.
+func releaseBeside(d *deed) (func() error, error) {
+	b := d.node.daemon
+	out, errs, code, err := b.Verb(d.ctx, "release", "--runtime-dir", b.RuntimeDir(), "-c", b.ConfigFile())
+	if err == nil && code == 0 && d.alone {
+		err = fmt.Errorf("release beside a daemon was done: %s%s", out, errs)
+	}
+	if err == nil && code != 0 {
+		d.proved()
+	}
+	d.note = strings.TrimSpace(errs)
+	return nil, err
+}
+
+// replaceKilled kills a process in the middle of its handover, or just after.
+func replaceKilled(d *deed) (func() error, error) {
+	d.node.daemon.Process().Signal(syscall.SIGUSR2)
+	time.Sleep(time.Duration(d.rand.IntN(250)) * ms)
+	d.node.daemon.Kill()
+	return d.start, d.proof(killed(d.node.daemon.Process()))
 }
 
 func diedRecorded(d *deed) error {
@@ -72,6 +96,9 @@ func diedRecorded(d *deed) error {
 
 func freeze(d *deed) (func() error, error) {
 	d.node.daemon.Freeze()
+	if err := d.proof(stopped(d, d.node.daemon.Process())); err != nil {
+		return nil, err
+	}
 	return func() error { d.node.daemon.Thaw(); return nil }, nil
 }
 
@@ -89,7 +116,7 @@ func stallNoticed(d *deed) error {
 
 func stop(d *deed) (func() error, error) {
 	err := d.node.daemon.Stop(bounded(d.ctx, 15*time.Second))
-	return d.start, err
+	return d.start, d.proof(err)
 }
 
 func leaveRecorded(d *deed) error {
@@ -113,16 +140,30 @@ const (
 )
 
 // untilReplaced is for a process that came too late: its addresses end as those of the dead.
+// With other faults around nobody looks before the next process does: a cable may be out.
 func untilReplaced(d *deed) time.Duration {
-	if d.logged(tooLong) {
+	switch {
+	case d.logged(tooLong):
 		return d.end + lifetime
+	case !d.alone:
+		return d.end + 2*interval
 	}
 	return d.begin
 }
 
 func replace(d *deed) (func() error, error) {
 	d.node.daemon.Process().Signal(syscall.SIGUSR2)
-	err := lab.Until(bounded(d.ctx, 12*time.Second), "the next process", func() bool { return d.logged(handedOver, tooLong, stays, "as after a crash", "handoff refused") })
+	err := lab.Until(bounded(d.ctx, 12*time.Second), "the next process", func() bool {
+		if d.logged(handedOver, tooLong, stays, "as after a crash", "handoff refused") {
+			return true
+		}
+		// Where nothing is held, because a cable is out, nothing is said of it.
+		_, err := d.node.daemon.Status(d.ctx)
+		return err == nil && d.logged(" on node "+d.node.name+" ")
+	})
+	if d.logged(handedOver) {
+		d.proved()
+	}
 	return nil, err
 }
 
@@ -164,9 +205,17 @@ func (d *deed) again(args ...string) func() error {
 	}
 }
 
+// done is mayFail for an order, which has taken effect if it was taken.
+func (d *deed) done(err error) error {
+	if err == nil {
+		d.proved()
+	}
+	return d.mayFail(err)
+}
+
 func standby(d *deed) (func() error, error) {
 	err := d.verb("standby", "--no-wait", "--reason", "chaos")
-	return d.again("online", "--no-wait"), d.mayFail(err)
+	return d.again("online", "--no-wait"), d.done(err)
 }
 
 func standbyRecorded(d *deed) error {
@@ -187,7 +236,7 @@ func move(d *deed) (func() error, error) {
 		return nil, nil
 	}
 	err := d.verb("move", "--no-wait", "--force", d.active[0].name)
-	return d.again("unmove", "--no-wait", d.active[0].name), d.mayFail(err)
+	return d.again("unmove", "--no-wait", d.active[0].name), d.done(err)
 }
 
 func moveHere(d *deed) (func() error, error) {
@@ -195,6 +244,8 @@ func moveHere(d *deed) (func() error, error) {
 	err := d.verb("move", "--here", "--no-wait", "--force", v.name)
 	if err != nil {
 		d.note = strings.TrimSpace(err.Error()) // it has it already
+	} else {
+		d.proved()
 	}
 	return d.again("unmove", "--no-wait", v.name), nil
 }
@@ -202,6 +253,11 @@ func moveHere(d *deed) (func() error, error) {
 // goodReload adds addresses and a route and takes them away again.
 func goodReload(d *deed) (func() error, error) {
 	err := d.reload(d.Plan.Shape.config(d.dir, `extra_addresses = ["10.77.3.1/32", "fd77::3:1/128"]`, `route "198.51.100.0/24" { via = "10.77.0.9" }`))
+	if err == nil && len(d.active) == len(routers) && d.alone {
+		err = d.proof(lab.Until(bounded(d.ctx, 3*time.Second), "the new addresses", func() bool {
+			return d.node.host.Has(netip.MustParseAddr("10.77.3.1")) && d.node.host.Has(netip.MustParseAddr("fd77::3:1"))
+		}))
+	}
 	return func() error { return d.mayFail(d.reload(d.Plan.Shape.config(d.dir))) }, d.mayFail(err)
 }
 
@@ -221,6 +277,7 @@ func badReload(d *deed) (func() error, error) {
 	if err == nil {
 		return nil, errors.Join(fmt.Errorf("a broken file was taken: %.60q", bad), d.node.daemon.Configure(good))
 	}
+	d.proved() // by a refusal
 	return nil, d.node.daemon.Configure(good)
 }
 

@@ -58,8 +58,10 @@ type Arena struct {
 	Grown int64
 	// floods are the rates that were reached.
 	floods []float64
-	// proven counts the faults of each kind that were seen to be there.
-	proven map[string]int
+	// fell counts the faults of each kind, proven those that were seen to be there.
+	fell, proven map[string]int
+	// stepped are the steps of the wall clock, see unstepped.
+	stepped []time.Duration
 }
 
 // diskSize is what a host has for its runtime and state directories.
@@ -72,7 +74,7 @@ func NewArena(ctx context.Context, p Plan) (*Arena, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &Arena{Plan: p, lab: l, ctx: ctx, other: l.Host("other"), dir: l.Dir("steps"), began: lab.Now(), figures: map[string]time.Duration{}, proven: map[string]int{}}
+	a := &Arena{Plan: p, lab: l, ctx: ctx, other: l.Host("other"), dir: l.Dir("steps"), began: lab.Now(), figures: map[string]time.Duration{}, fell: map[string]int{}, proven: map[string]int{}}
 	if err := a.furnish(names); err != nil {
 		return a, err
 	}

@@ -23,7 +23,10 @@ var (
 	budget    = flag.Duration("budget", 0, "begin no further run after this time (default: a minute and two seconds for each fault)")
 )
 
-func TestMain(m *testing.M) { lab.Main(lab.Options{Binary: true}, m.Run) }
+func TestMain(m *testing.M) {
+	flag.Parse()
+	lab.Main(lab.Options{Binary: true, Root: *steppable}, m.Run)
+}
 
 // TestChaos lets faults fall until there were enough of them.
 func TestChaos(t *testing.T) {
@@ -77,6 +80,7 @@ type sums struct {
 	grown   int64
 	floods  []float64
 	granted []string
+	proven  map[string]int
 }
 
 // live is one run.
@@ -102,6 +106,9 @@ func (s *sums) live(t *testing.T, p Plan, show bool) {
 			a.Transcript(), a.Logs(), p.Seed, *perRun)
 	} else if show {
 		t.Log(a.Transcript())
+		if len(a.granted) > 0 {
+			t.Log(a.Logs())
+		}
 	}
 	s.add(a)
 }
@@ -110,13 +117,14 @@ func (s *sums) add(a *Arena) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.kinds == nil {
-		s.kinds, s.figures = map[string]int{}, map[string]time.Duration{}
+		s.kinds, s.figures, s.proven = map[string]int{}, map[string]time.Duration{}, map[string]int{}
 	}
 	s.runs++
-	for _, r := range a.Plan.Rounds {
-		for _, act := range r {
-			s.kinds[act.Kind]++
-		}
+	for name, n := range a.fell {
+		s.kinds[name] += n
+	}
+	for name, n := range a.proven {
+		s.proven[name] += n
 	}
 	for name, d := range a.figures {
 		s.figures[name] = max(s.figures[name], d)
@@ -126,15 +134,22 @@ func (s *sums) add(a *Arena) {
 	s.granted = append(s.granted, a.granted...)
 }
 
+// enough faults of a kind, that some must have had an effect: a few come when nothing can
+// be taken, moved or dropped.
+const enough = 8
+
 func (s *sums) report(t *testing.T) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	total, text := 0, ""
 	for _, name := range slices.Sorted(maps.Keys(s.kinds)) {
 		total += s.kinds[name]
-		text += fmt.Sprintf(", %s %d", name, s.kinds[name])
+		text += fmt.Sprintf(", %s %d (seen %d)", name, s.kinds[name], s.proven[name])
+		if s.kinds[name] >= enough && s.proven[name] == 0 {
+			t.Errorf("of %d faults %q none was seen to have an effect", s.kinds[name], name)
+		}
 	}
-	t.Logf("%d faults in %d runs%s", total, s.runs, text)
+	t.Logf("%d faults in %d runs (seen: there was an effect outside of the daemon)%s", total, s.runs, text)
 	for _, name := range slices.Sorted(maps.Keys(s.figures)) {
 		t.Logf("worst %s: %s", name, s.figures[name].Round(time.Millisecond))
 	}
@@ -143,6 +158,7 @@ func (s *sums) report(t *testing.T) {
 	}
 	t.Logf("a daemon grew by %.1f MiB at most", float64(s.grown)/(1<<20))
 	if len(s.floods) > 0 {
-		t.Logf("floods of %.0f to %.0f forged adverts a second", slices.Min(s.floods), slices.Max(s.floods))
+		slices.Sort(s.floods)
+		t.Logf("%d floods of %.0f to %.0f forged adverts a second, half of them above %.0f", len(s.floods), s.floods[0], s.floods[len(s.floods)-1], s.floods[len(s.floods)/2])
 	}
 }

@@ -1,12 +1,16 @@
 package chaos
 
 import (
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"slices"
 	"strings"
 	"time"
 )
+
+// steppable is a flag here and not in a test file, since it is drawn by.
+var steppable = flag.Bool("step-clock", false, "step the wall clock of this machine, too: for the real root, where nobody else needs the time")
 
 // Shape is what a run's hosts are.
 type Shape struct {
@@ -57,6 +61,9 @@ func Draw(seed uint64, faults int) Plan {
 	p := Plan{Seed: seed, Shape: Shape{
 		Routers: 2 + r.IntN(2), MAC4: r.IntN(2) == 0, MAC6: r.IntN(3) == 0, Preempt: r.IntN(2) == 0, Services: r.IntN(4) == 0,
 	}}
+	if *steppable { // user-mode Linux has no nftables on interfaces
+		p.Shape.MAC4, p.Shape.MAC6 = false, false
+	}
 	for faults > 0 {
 		n := min(faults, []int{1, 1, 1, 2, 2, 3}[r.IntN(6)])
 		round := p.drawRound(r, n)
@@ -116,7 +123,7 @@ func drawKind(r *rand.Rand, s Shape) *kind {
 
 // weightIn is how often a kind is drawn on such hosts.
 func (k *kind) weightIn(s Shape) int {
-	if k.services && !s.Services {
+	if k.services && !s.Services || k.clock && !*steppable || k.whole && *steppable {
 		return 0
 	}
 	return k.weight

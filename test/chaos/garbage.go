@@ -9,8 +9,9 @@ import (
 )
 
 // throwGarbage opens many connections to a control socket and says what no client
-// says: noise, half a request, a body without end, nothing at all.
-func throwGarbage(socket string, r *rand.Rand) error {
+// says: noise, half a request, a body without end, nothing at all. It returns how many
+// connections there were, and adds those that were answered.
+func throwGarbage(socket string, r *rand.Rand, answered *int) (thrown int, err error) {
 	noise := make([]byte, 4096)
 	for i := range noise {
 		noise[i] = byte(r.Uint32())
@@ -35,11 +36,17 @@ func throwGarbage(socket string, r *rand.Rand) error {
 	for i := range 150 {
 		c, err := net.DialTimeout("unix", socket, 3*time.Second)
 		if err != nil {
-			return fmt.Errorf("connection %d: %w", i, err)
+			return i, fmt.Errorf("connection %d: %w", i, err)
 		}
 		open = append(open, c)
 		_ = c.SetDeadline(time.Now().Add(time.Second))
 		_, _ = c.Write(texts[r.IntN(len(texts))]) // it may hang up, which is an answer
 	}
-	return nil
+	for _, c := range open {
+		_ = c.SetReadDeadline(time.Now().Add(2 * time.Millisecond))
+		if n, _ := c.Read(noise[:1]); n > 0 {
+			*answered++
+		}
+	}
+	return len(open), nil
 }

@@ -22,6 +22,8 @@ type kind struct {
 	weight      int
 	least, most time.Duration // how long it lasts
 	services    bool          // only with a service group
+	clock       bool          // only with -step-clock
+	whole       bool          // needs a whole kernel: not with -step-clock
 	// calm: no router may move because of it.
 	calm bool
 	// plants: the host may get an address that the daemon did not add.
@@ -64,6 +66,8 @@ func init() {
 	kinds = []kind{
 		{name: "kill", class: process, weight: 10, least: 20 * ms, most: 3 * time.Second, two: untilLifetime, none: untilTakeover, silences: itself, do: kill, trace: diedRecorded},
 		{name: "kill and release", class: process, weight: 4, least: 200 * ms, most: time.Second, two: untilLifetime, none: untilTakeover, silences: itself, do: killRelease},
+		{name: "release beside", class: process, weight: 2, two: never, none: never, calm: true, do: releaseBeside},
+		{name: "replace and kill", class: process, weight: 4, least: 20 * ms, most: 2 * time.Second, two: untilLifetime, none: untilTakeover, silences: itself, do: replaceKilled},
 		{name: "freeze", class: process, weight: 12, least: 20 * ms, most: 3500 * ms, two: untilWoken, none: untilTakeover, silences: itself, do: freeze, trace: stallNoticed},
 		{name: "stop", class: process, weight: 6, least: 20 * ms, most: 2 * time.Second, two: never, none: never, silences: itself, do: stop, trace: leaveRecorded},
 		{name: "replace", class: process, weight: 6, two: untilReplaced, none: untilReplaced, calm: true, do: replace, trace: handoverLogged},
@@ -76,23 +80,25 @@ func init() {
 		{name: "cut", class: cable, weight: 8, least: 20 * ms, most: 2500 * ms, two: never, none: untilTakeover, silences: itself, do: cut, trace: downRecorded},
 		{name: "flap", class: cable, weight: 5, two: never, none: whileItLasts, silences: itself, do: flap},
 		{name: "unplug", class: cable, weight: 3, least: 100 * ms, most: 2 * time.Second, two: never, none: untilTakeover, silences: itself, do: unplug},
-		{name: "lose", class: cable, weight: 6, least: 100 * ms, most: 2500 * ms, two: untilHeard, none: never, do: lose, silences: itself},
-		{name: "deafen", class: cable, weight: 4, least: 100 * ms, most: 2500 * ms, two: untilHeard, none: never, silences: itself, do: deafen},
-		{name: "mute", class: cable, weight: 5, least: 100 * ms, most: 2500 * ms, two: untilHeard, none: never, silences: itself, do: filter("mute")},
-		{name: "deaf", class: cable, weight: 5, least: 100 * ms, most: 2500 * ms, two: untilHeard, none: never, silences: itself, do: filter("deaf")},
-		{name: "no protocol 112", class: cable, weight: 5, least: 100 * ms, most: 2500 * ms, two: untilHeard, none: never, silences: itself, do: filter("protocol")},
-		{name: "loss", class: cable, weight: 5, least: 100 * ms, most: 3 * time.Second, two: untilHeard, none: never, silences: itself, do: filter("loss")},
+		{name: "lose", class: cable, weight: 6, least: 100 * ms, most: 2500 * ms, two: untilHeard, none: never, silences: itself, do: lose, trace: parting},
+		{name: "deafen", class: cable, weight: 4, least: 100 * ms, most: 2500 * ms, two: untilHeard, none: never, silences: itself, do: deafen, trace: deafness},
+		{name: "mute", class: cable, weight: 5, least: 100 * ms, most: 2500 * ms, two: untilHeard, none: never, silences: itself, whole: true, do: filter("mute"), trace: muteness},
+		{name: "deaf", class: cable, weight: 5, least: 100 * ms, most: 2500 * ms, two: untilHeard, none: never, silences: itself, whole: true, do: filter("deaf"), trace: deafness},
+		{name: "no protocol 112", class: cable, weight: 5, least: 100 * ms, most: 2500 * ms, two: untilHeard, none: never, silences: itself, whole: true, do: filter("protocol"), trace: parting},
+		{name: "loss", class: cable, weight: 5, least: 100 * ms, most: 3 * time.Second, two: untilHeard, none: never, silences: itself, whole: true, do: filter("loss")},
 
 		{name: "theft", class: machine, weight: 6, two: never, none: never, calm: true, do: theft, trace: theftCounted},
 		{name: "stranger", class: machine, weight: 4, least: 50 * ms, most: time.Second, two: never, none: never, calm: true, do: stranger, trace: claimNoticed},
 		{name: "planted", class: machine, weight: 4, least: 50 * ms, most: time.Second, two: untilHeard, none: never, calm: true, plants: true, do: plant},
-		{name: "overrun", class: machine, weight: 4, two: never, none: never, calm: true, do: overrun},
+		{name: "overrun", class: machine, weight: 4, two: never, none: never, calm: true, silences: itself, whole: true, do: overrun},
 		{name: "full disk", class: machine, weight: 5, least: 100 * ms, most: 2500 * ms, two: never, none: never, calm: true, do: fullDisk},
 		{name: "lost directories", class: machine, weight: 5, least: 100 * ms, most: 2500 * ms, two: never, none: never, calm: true, do: loseDirectories},
+		{name: "read-only disk", class: machine, weight: 3, least: 100 * ms, most: 2500 * ms, two: never, none: never, calm: true, do: readOnly},
+		{name: "clock step", class: machine, weight: 60, least: 50 * ms, most: 2 * time.Second, clock: true, two: never, none: never, calm: true, do: stepClock},
 		{name: "hogs", class: machine, weight: 4, least: 200 * ms, most: 2 * time.Second, two: never, none: never, calm: true, do: hogs},
 		{name: "flood", class: machine, weight: 5, least: time.Second, most: 2 * time.Second, two: never, none: never, calm: true, do: flood, trace: floodCounted},
 		{name: "usurper", class: machine, weight: 3, least: 200 * ms, most: 1500 * ms, two: never, none: whileItLasts, silences: all, do: usurp, trace: usurperNamed},
-		{name: "garbage", class: machine, weight: 4, two: never, none: never, calm: true, do: garbage},
+		{name: "garbage", class: machine, weight: 4, most: 1500 * ms, two: never, none: never, calm: true, do: garbage},
 		{name: "failing step", class: machine, weight: 8, least: 500 * ms, most: 2 * time.Second, services: true, two: never, none: whileItLasts, silences: all, do: failStep},
 	}
 }

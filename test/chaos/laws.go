@@ -205,7 +205,7 @@ func (a *Arena) judgeTrace(d *deed) {
 
 // recorded wants a record with one of the causes since the fault.
 func (d *deed) recorded(router string, causes ...string) error {
-	list, err := d.node.daemon.History(d.ctx)
+	list, err := d.witness.history(d.node)
 	if err != nil {
 		return err
 	}

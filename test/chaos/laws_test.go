@@ -284,3 +284,38 @@ func TestLawOfLeaving(t *testing.T) {
 		}
 	}
 }
+
+// What differs though it is the same (seed 90217: the snapshot before was taken while the
+// kernel still tried the host's own address).
+func TestSteady(t *testing.T) {
+	for _, c := range []struct {
+		a, b string
+		same bool
+	}{
+		{`address 7: eth0    inet6 fe80::1/64 scope link tentative \       valid_lft forever preferred_lft forever`,
+			`address 9: eth0    inet6 fe80::1/64 scope link \       valid_lft forever preferred_lft forever`, true},
+		{`address 7: eth0    inet 10.77.0.100/24 scope global \       valid_lft 3sec preferred_lft 3sec`,
+			`address 7: eth0    inet 10.77.0.101/24 scope global \       valid_lft 3sec preferred_lft 3sec`, false},
+	} {
+		if a, b := steady(c.a), steady(c.b); (a == b) != c.same {
+			t.Errorf("%q and %q are the same: %t, want %t", a, b, a == b, c.same)
+		}
+	}
+}
+
+// What excuses a pause is what one thread has waited, and not the sum of what all have.
+func TestStarved(t *testing.T) {
+	n := &node{waits: []waited{
+		{1 * s, map[string]time.Duration{"a": 10 * s, "b": 20 * s}},
+		{2 * s, map[string]time.Duration{"a": 10*s + 300*ms, "b": 20*s + 200*ms}},
+		{3 * s, map[string]time.Duration{"a": 10*s + 300*ms, "b": 20*s + 600*ms, "c": 100 * ms}},
+		{4 * s, map[string]time.Duration{"a": 19 * s, "b": 29 * s}},
+	}}
+	for _, c := range []struct{ from, to, want time.Duration }{
+		{1100 * ms, 1900 * ms, 300 * ms}, {1100 * ms, 2900 * ms, 600 * ms}, {2100 * ms, 2900 * ms, 400 * ms}, {5 * s, 6 * s, 0},
+	} {
+		if got := n.starved(c.from, c.to); got != c.want {
+			t.Errorf("between %s and %s: %s, want %s", c.from, c.to, got, c.want)
+		}
+	}
+}

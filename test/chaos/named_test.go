@@ -27,6 +27,12 @@ var named = []struct {
 	{"robbed and killed", Plan{Shape: Shape{Routers: 3, Services: true}, Rounds: []Round{
 		{{Kind: "theft"}, {Kind: "kill and release", For: 300 * ms, After: 250 * ms}},
 	}}},
+	// A cable that was pulled and put back while nobody looked (seed 90507).
+	{"the cable is out while the process is replaced", Plan{Shape: Shape{Routers: 3, MAC4: true}, Rounds: []Round{
+		{{Kind: "replace"}, {Kind: "cut", For: 283 * ms}}, {{Kind: "replace"}, {Kind: "cut", For: 283 * ms, After: 30 * ms}},
+		{{Kind: "replace"}, {Kind: "cut", For: 283 * ms, After: 60 * ms}}, {{Kind: "replace"}, {Kind: "cut", For: 1000 * ms, After: 30 * ms}},
+		{{Kind: "cut", For: 400 * ms}, {Kind: "replace", After: 100 * ms}}, {{Kind: "cut", For: 400 * ms}, {Kind: "replace", After: 350 * ms}},
+	}}},
 	// A file of noise cost the daemon its memory (seed 25; see conf: abridge).
 	{"reload of noise", Plan{Shape: Shape{Routers: 2}, Rounds: []Round{
 		{{Kind: "bad reload", Roll: 1}}, {{Kind: "bad reload", Roll: 2}}, {{Kind: "bad reload", Roll: 3}}, {{Kind: "bad reload", Roll: 4}},

@@ -69,6 +69,11 @@ func (a *Arena) round(r Round) {
 		})
 	}
 	wg.Wait()
+	a.mu.Lock()
+	for _, d := range deeds {
+		a.fell[d.Kind]++
+	}
+	a.mu.Unlock()
 	a.revive()
 	healed := lab.Now()
 	if !a.rest(healed, fmt.Sprint(deeds)) {

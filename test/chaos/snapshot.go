@@ -24,8 +24,9 @@ cd /proc/sys/net && grep -rs . ipv4/conf ipv6/conf ipv4/ip_forward | sed 's/^/sy
 true`
 
 // unsteady is what differs though it is the same: numbers of interfaces, lifetimes,
-// the state of a queue.
-var unsteady = regexp.MustCompile(`^((?:link|address) )\d+: |@if\d+|link-netns(?:id)? \S+|(?:valid|preferred)_lft \S+| expires \d+sec| pref medium|qdisc \S+|qlen \d+|\\ .*brd ff:ff`)
+// the state of a queue, and of an IPv6 address that the kernel still tries (the
+// host's own, where the first snapshot is taken as soon as it has been made).
+var unsteady = regexp.MustCompile(`^((?:link|address) )\d+: |@if\d+|link-netns(?:id)? \S+|(?:valid|preferred)_lft \S+| expires \d+sec| pref medium| tentative|qdisc \S+|qlen \d+|\\ .*brd ff:ff`)
 
 // snapshot is the network of a host, one line a thing.
 func snapshot(ctx context.Context, h *lab.Host) ([]string, error) {
@@ -40,12 +41,15 @@ func snapshot(ctx context.Context, h *lab.Host) ([]string, error) {
 		case strings.Contains(line, "/promote_secondaries:"): // stays on, see docs/operations.md
 		case strings.Contains(line, "/base_reachable_time"), strings.Contains(line, "stable_secret"):
 		default:
-			out = append(out, unsteady.ReplaceAllString(line, "$1"))
+			out = append(out, steady(line))
 		}
 	}
 	slices.Sort(out)
 	return slices.Compact(out), nil
 }
+
+// steady is a line without what is unsteady in it.
+func steady(line string) string { return unsteady.ReplaceAllString(line, "$1") }
 
 // differences are the lines that only one of two snapshots has.
 func differences(before, after []string) (out []string) {

@@ -27,7 +27,10 @@ func (a *Arena) eyes() witness {
 	return witness{
 		stall:   a.lab.Stall,
 		adverts: a.sniffer.Adverts,
-		history: func(n *node) ([]daemon.Transition, error) { return n.daemon.History(a.ctx) },
+		history: func(n *node) ([]daemon.Transition, error) {
+			list, err := n.daemon.History(a.ctx)
+			return a.unstepped(list), err
+		},
 		// In its status, or, if it has been killed since, in its log.
 		restored: func(n *node, v virtual) bool {
 			if strings.Contains(n.daemon.Log(), fmt.Sprintf("(%s) address ", v.name)) {

@@ -18,13 +18,18 @@ func Now() time.Duration {
 }
 
 // fromWall converts a CLOCK_REALTIME stamp of the kernel to Now's clock. The
-// offset is taken anew each time, so that a clock that is being set does no harm.
+// offset is taken anew each time. A stamp that is not of the last seconds is of a clock
+// that has been set since: the frame has come just now.
 func fromWall(sec, nsec int64) time.Duration {
 	var t unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_REALTIME, &t); err != nil {
 		panic("lab: no wall clock: " + err.Error())
 	}
-	return Now() - time.Duration(t.Nano()-(sec*1e9+nsec))
+	now, ago := Now(), time.Duration(t.Nano()-(sec*1e9+nsec))
+	if ago < 0 || ago > 10*time.Second {
+		ago = 0
+	}
+	return now - ago
 }
 
 // sleepUntil sleeps on the calling thread. Go's own timers are late by 0.6 ms in

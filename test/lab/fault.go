@@ -101,6 +101,15 @@ func (h *Host) eth(link int) (netlink.Link, error) {
 	return l, nil
 }
 
+// Carrier reports whether ethK has a carrier, and fails where there is no such interface.
+func (h *Host) Carrier(link int) (bool, error) {
+	l, err := h.eth(link)
+	if err != nil {
+		return false, err
+	}
+	return l.Attrs().RawFlags&unix.IFF_LOWER_UP != 0, nil
+}
+
 // Down and Up switch eth0 inside the host, as its administrator would.
 func (h *Host) Down() error { return h.admin((*netlink.Handle).LinkSetDown) }
 
@@ -179,6 +188,28 @@ func (h *Host) DelAddr(p netip.Prefix) error {
 		return fmt.Errorf("take %s from %s: %w", p, h.Name, err)
 	}
 	return nil
+}
+
+// DelVirtual takes an address away from whichever interface of the host has it.
+func (h *Host) DelVirtual(p netip.Prefix) error {
+	list, err := h.nl.AddrList(nil, netlink.FAMILY_ALL)
+	if err != nil {
+		return fmt.Errorf("list the addresses of %s: %w", h.Name, err)
+	}
+	for _, a := range list {
+		if ip, ok := netip.AddrFromSlice(a.IP); !ok || ip.Unmap() != p.Addr() {
+			continue
+		}
+		l, err := h.nl.LinkByIndex(a.LinkIndex)
+		if err == nil {
+			err = h.nl.AddrDel(l, &a)
+		}
+		if err != nil {
+			return fmt.Errorf("take %s from %s: %w", p, h.Name, err)
+		}
+		return nil
+	}
+	return fmt.Errorf("take %s from %s: it does not have it", p, h.Name)
 }
 
 // AddAddr gives eth0 an address, if it does not have it already.

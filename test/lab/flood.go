@@ -44,8 +44,8 @@ func (h *Host) forged(f Forgery) []byte {
 }
 
 // Flood sends forgeries in turn from eth0 of the host, as fast as one sender can,
-// and returns how many have left. Where the kernel is behind it waits a little. With
-// a target they go down that host's cable only, past the switch, which for each frame
+// and returns how many have left. Where the kernel is behind it waits a little; it ends
+// where the cable is unplugged. With a target they go down that host's cable only, past the switch, which for each frame
 // costs a quarter of what handing it to all does.
 func (h *Host) Flood(list []Forgery, d time.Duration, target *Host) (sent int, err error) {
 	eth, err := h.eth(0)
@@ -77,6 +77,8 @@ func (h *Host) Flood(list []Forgery, d time.Duration, target *Host) (sent int, e
 				sent++
 			case unix.ENOBUFS, unix.EAGAIN, unix.EINTR, unix.ENETDOWN:
 				time.Sleep(time.Millisecond)
+			case unix.ENXIO, unix.ENODEV:
+				return sent, nil // the cable is there no more
 			default:
 				return sent, fmt.Errorf("flood from %s: %w", h.Name, err)
 			}

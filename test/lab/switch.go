@@ -14,6 +14,16 @@ import (
 // OnSwitch runs a command in the namespace of the switches to its end: nft and tc
 // change there what the cables carry. Port names the cable.
 func (l *Lab) OnSwitch(ctx context.Context, stdin string, argv ...string) error {
+	_, err := l.onSwitch(ctx, stdin, argv)
+	return err
+}
+
+// AskSwitch is OnSwitch for a question: it returns what the command wrote.
+func (l *Lab) AskSwitch(ctx context.Context, argv ...string) (string, error) {
+	return l.onSwitch(ctx, "", argv)
+}
+
+func (l *Lab) onSwitch(ctx context.Context, stdin string, argv []string) (string, error) {
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	cmd.Stdin = strings.NewReader(stdin)
 	var out output
@@ -24,9 +34,9 @@ func (l *Lab) OnSwitch(ctx context.Context, stdin string, argv ...string) error 
 		err = cmd.Wait()
 	}
 	if err != nil {
-		return fmt.Errorf("%s on the switch: %w: %s", strings.Join(argv, " "), err, strings.TrimSpace(out.String()))
+		return "", fmt.Errorf("%s on the switch: %w: %s", strings.Join(argv, " "), err, strings.TrimSpace(out.String()))
 	}
-	return nil
+	return out.String(), nil
 }
 
 // Port is the name of the switch's end of the host's cable ethK.
