@@ -39,6 +39,7 @@ func (o *Options) alias() string {
 type Keeper struct {
 	options Options
 	ledger  *ledger
+	adopted bool // see Adopt; before Run
 
 	// Changed by tests only, before Run.
 	readBuffer  int           // bytes of the event socket's buffer

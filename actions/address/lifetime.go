@@ -27,6 +27,9 @@ const (
 	stretchKept    = time.Minute
 	// firstRenewal is when what has just been added is renewed first.
 	firstRenewal = 500 * time.Millisecond
+	// agedRenewal is that for what a process before has handed over, whose lifetime
+	// counts from its last renewal.
+	agedRenewal = 20 * time.Millisecond
 	// expiredPause is how often it is looked whether the router is alive again.
 	expiredPause = 100 * time.Millisecond
 	// expired is who has removed an address whose lifetime has ended.
@@ -117,12 +120,20 @@ func (o *order) mortals() int {
 	return len(o.Addresses)
 }
 
+// firstWait is how long after an order its addresses are renewed first.
+func (o *order) firstWait() time.Duration {
+	if o.aged {
+		return agedRenewal
+	}
+	return firstRenewal
+}
+
 // count takes note of how many there are when one order replaces another. New
-// ones are renewed a little later: they have just got their whole lifetime, or
-// what a process before gave them.
+// ones are renewed a little later: they have just got their whole lifetime.
 func (a *applier) count(before, o *order) {
+	o.aged = before == nil && a.keeper.adopted
 	a.mortal += o.mortals() - before.mortals()
-	if soon := a.now().Add(firstRenewal); o.mortals() > 0 && (a.nextRenewal.IsZero() || soon.Before(a.nextRenewal)) {
+	if soon := a.now().Add(o.firstWait()); o.mortals() > 0 && (a.nextRenewal.IsZero() || soon.Before(a.nextRenewal)) {
 		a.nextRenewal = soon
 	}
 }
@@ -140,7 +151,7 @@ func (a *applier) renewDue() {
 		}
 		life := a.lifetime(o)
 		if o.next < len(o.items) && now.Sub(o.at) < life/4 {
-			o.renewAt = now.Add(firstRenewal) // still adding: what is there is new
+			o.renewAt = now.Add(o.firstWait()) // still adding: what is there is new, or comes soon
 		}
 		if !now.Before(o.renewAt) {
 			o.renewAt = now.Add(life / 4)

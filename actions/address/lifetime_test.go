@@ -1,6 +1,7 @@
 package address
 
 import (
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -141,4 +142,34 @@ func TestLifetimeWhereTheKernelIsSlow(t *testing.T) {
 	r.time = r.time.Add(stretchKept + time.Second)
 	a.learn(1000, 50*time.Millisecond)
 	want(3 * time.Second)
+}
+
+// Processes that hand over to each other faster than they would renew what is new: each
+// renews at once what it was given, or the address would go although there was always somebody.
+// (Found by twenty restarts in a row under systemd.)
+func TestAdoptedIsRenewedAtOnce(t *testing.T) {
+	link := veth(t, "e0")
+	path := filepath.Join(t.TempDir(), "ledger")
+	posted := make(chan any, 1000)
+	for n := range 8 {
+		k := New(Options{Ledger: path, Post: func(v any) { posted <- v }})
+		if err := k.Adopt(); err != nil {
+			t.Fatal(err)
+		}
+		end := run(t, k)
+		k.Want(mortal(link))
+		applied(t, posted, 1, 1)
+		time.Sleep(firstRenewal - 100*time.Millisecond)
+		end() // it hands over
+		for _, a := range []string{"192.0.2.1/24", "2001:db8::1/64"} {
+			if _, there := present(t, link, a); !there {
+				t.Fatalf("%s went while process %d was there", a, n)
+			}
+		}
+	}
+	for len(posted) > 0 {
+		if r, ok := (<-posted).(actions.Restored); ok {
+			t.Errorf("restored: %+v", r)
+		}
+	}
 }

@@ -41,6 +41,8 @@ type order struct {
 	silence string
 	// renewAt is when the lifetimes of its addresses are renewed next.
 	renewAt time.Time
+	// aged: its addresses may be there since the process before.
+	aged bool
 	// inherited: nothing of the router has been held in this life yet, see planInherited.
 	inherited bool
 	// answered: Applied has been posted. restored is told instead of it, or

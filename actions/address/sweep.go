@@ -69,6 +69,7 @@ func (k *Keeper) Sweep(ctx context.Context) ([]Left, error) {
 // theirs as if this process had added it; Tidy removes the rest. It is called
 // once, instead of Sweep.
 func (k *Keeper) Adopt() error {
+	k.adopted = true
 	if k.options.Ledger == "" {
 		return nil
 	}
