@@ -77,9 +77,9 @@ func (t *tool) release(ctx context.Context, o releaseOptions) error {
 		return err
 	}
 	if now, err := boottime(); err == nil {
-		if in := journal.FindStandIn(o.runtimeDir, now); in != nil {
-			_ = in.End() // nobody is left to speak for; it ends by itself soon
-		}
+		// Nobody is left to speak for; it ends by itself soon.
+		_ = journal.FindStandIn(o.runtimeDir, now).End()
+		_ = journal.ForgetStandIn(o.runtimeDir)
 	}
 	left, err := address.New(address.Options{Ledger: filepath.Join(o.runtimeDir, "addresses"), Post: func(any) {}}).Sweep(ctx)
 	for _, l := range left {

@@ -356,12 +356,14 @@ func (s *service) signals(ctx context.Context) error {
 			case syscall.SIGUSR2:
 				s.log(slog.LevelInfo, "SIGUSR2: the installed program takes over from this process")
 				if s.handOver(ctx, ourself) {
+					<-ctx.Done() // a part that ends before it is asked to has failed
 					return nil
 				}
 			default:
 				if !asked && sig == syscall.SIGTERM && restarting(ctx) {
 					s.log(slog.LevelInfo, "systemd restarts us: everything stays as it is for the next process")
 					if s.handOver(ctx, bySystemd) {
+						<-ctx.Done()
 						return nil
 					}
 				}

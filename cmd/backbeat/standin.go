@@ -139,13 +139,17 @@ func (s *service) speakOn() {
 // on from the one before, it speaks for nobody.
 func (s *service) stoodIn(inherited bool) *daemon.StandIn {
 	in := journal.FindStandIn(s.opt.runtimeDir, s.wire.Now())
-	if in == nil {
-		return nil
-	}
 	end := func() {
 		if err := in.End(); err != nil {
 			s.log(slog.LevelWarn, err.Error())
 		}
+		if err := journal.ForgetStandIn(s.opt.runtimeDir); err != nil {
+			s.log(slog.LevelWarn, err.Error())
+		}
+	}
+	if in == nil {
+		end() // one that is over may have left its name
+		return nil
 	}
 	if !inherited {
 		end()

@@ -43,7 +43,9 @@ func (p *statusPrinter) warnings() []string {
 		addresses = append(addresses, addressWarnings(r, !addressesWait(st, r))...)
 		peers = append(peers, peerWarnings(r)...)
 		hooks = append(hooks, hookWarnings(r)...)
-		others = append(others, intervalWarnings(r)...)
+		if st.Scheduling == nil { // else loopWarnings knows whether it is so
+			others = append(others, intervalWarnings(r)...)
+		}
 	}
 	for i := range st.Links {
 		peers = append(peers, refusedWarnings(st.Links[i].Name, st.Links[i].Refused, nil)...)

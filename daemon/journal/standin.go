@@ -63,8 +63,20 @@ func FindStandIn(dir string, now time.Duration) *StandIn {
 	return s
 }
 
-// End ends it. It is not an error that it has ended.
+// ForgetStandIn removes what WriteStandIn has noted: nobody speaks any more.
+func ForgetStandIn(dir string) error {
+	err := os.Remove(filepath.Join(dir, standInName))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// End ends it. It is not an error that it has ended, or that there is none (nil).
 func (s *StandIn) End() error {
+	if s == nil {
+		return nil
+	}
 	// The descriptor stays that of this very process, whatever becomes of its number.
 	fd, err := unix.PidfdOpen(s.PID, 0)
 	if errors.Is(err, unix.ESRCH) {

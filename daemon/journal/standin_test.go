@@ -58,4 +58,12 @@ func TestStandIn(t *testing.T) {
 	if err := s.End(); err != nil {
 		t.Errorf("end it once more: %v", err)
 	}
+	for range 2 {
+		if err := ForgetStandIn(dir); err != nil {
+			t.Error(err)
+		}
+	}
+	if list, err := os.ReadDir(dir); err != nil || len(list) > 0 {
+		t.Errorf("left: %v, %v", list, err)
+	}
 }
