@@ -2,11 +2,14 @@ package lab
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -146,6 +149,20 @@ func guard(netID string, cgroup *os.File) error {
 	return nil
 }
 
+// Guard has control groups of a host removed, with everything that runs on the host,
+// if the test is killed before it can do so itself. Paths are of directories.
+func (h *Host) Guard(cgroups ...string) error {
+	if err := adoptOrphans(); err != nil {
+		return err
+	}
+	for _, dir := range cgroups {
+		if _, err := fmt.Fprintf(orphans.keeper, "%s %s\n", h.netID(), dir); err != nil {
+			return fmt.Errorf("tell the keeper: %w", err)
+		}
+	}
+	return nil
+}
+
 // keep is the keeper: when the test is gone, it ends what is left on its hosts.
 func keep() {
 	var hosts [][2]string
@@ -204,13 +221,28 @@ func newCgroup(host string) *os.File {
 // group some time after its last process.
 func removeCgroup(dir string) {
 	for range 200 {
-		below, _ := filepath.Glob(filepath.Join(dir, "*", ""))
-		for _, d := range below {
+		var all []string
+		_ = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+			if err == nil && d.IsDir() {
+				all = append(all, path)
+			}
+			return nil //nolint:nilerr // what vanishes meanwhile need not be removed
+		})
+		for _, d := range slices.Backward(all) {
 			_ = unix.Rmdir(d)
 		}
-		if err := unix.Rmdir(dir); err == nil || err == unix.ENOENT {
+		if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
 			return
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
+}
+
+// RemoveCgroup removes a control group without processes and those below it.
+func RemoveCgroup(dir string) error {
+	removeCgroup(dir)
+	if _, err := os.Stat(dir); err == nil {
+		return fmt.Errorf("the control group %s cannot be removed", dir)
+	}
+	return nil
 }

@@ -45,7 +45,8 @@ func (o *output) String() string {
 }
 
 // Start starts a command on the host: its network is the host's, and it dies
-// with the lab. Output that is not already directed elsewhere is collected.
+// with the lab. Output that is not already directed elsewhere is collected, and
+// namespaces that cmd asks for (SysProcAttr.Cloneflags) are made.
 func (h *Host) Start(cmd *exec.Cmd) (*Process, error) {
 	p := &Process{cmd: cmd, out: &output{}, done: make(chan struct{})}
 	if cmd.Stdout == nil {
@@ -56,7 +57,10 @@ func (h *Host) Start(cmd *exec.Cmd) (*Process, error) {
 	}
 	// A grandchild that keeps the output open must not keep Wait from returning.
 	cmd.WaitDelay = 100 * time.Millisecond
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{}
+	}
+	cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
 	if h.machine != nil && h.machine.cgroup != nil {
 		cmd.SysProcAttr.UseCgroupFD, cmd.SysProcAttr.CgroupFD = true, int(h.machine.cgroup.Fd())
 	}
