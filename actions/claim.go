@@ -150,6 +150,9 @@ func (l *Ladder) dropClaim() {
 	c.granted, c.why, c.at = false, "", Never
 }
 
+// Holds reports whether this host has exclusive data, or may have it.
+func (l *Ladder) Holds() bool { return l.holds() }
+
 // holds reports whether this host has exclusive data, or may have it.
 func (l *Ladder) holds() bool {
 	for i := range l.steps {

@@ -130,7 +130,9 @@ func (l *Loop) demote(now time.Duration, g *group) {
 	}
 	replaced := g.replaced()
 	for _, r := range g.members {
-		l.step(now, r, vrrp.Demote{Detail: first, Quiet: replaced && r.service != nil && !r.service.ladder.Bottom()})
+		// One that has just been restarted may have been replaced on this link, too.
+		quiet := replaced || r.recalledAt > 0 && now-r.recalledAt < down
+		l.step(now, r, vrrp.Demote{Detail: first, Quiet: quiet && r.service != nil && !r.service.ladder.Bottom()})
 	}
 }
 

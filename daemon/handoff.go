@@ -47,7 +47,8 @@ type RouterHandoff struct {
 	SpokenFor bool `json:"spoken_for,omitempty"`
 	// Held says that the addresses are in the kernel.
 	Held bool `json:"held"`
-	// HookDue: hooks have yet to be told of the last transition.
+	// HookDue: hooks have yet to be told of the last transition, or may have: they are
+	// not waited for longer than five seconds.
 	HookDue bool `json:"hook_due,omitempty"`
 	// ToldActive is who has been told that nothing is held here.
 	ToldActive netip.Addr `json:"told_active,omitzero"`
@@ -136,7 +137,7 @@ func (l *Loop) handoff(now time.Duration) Handoff {
 			continue
 		}
 		out.Routers = append(out.Routers, RouterHandoff{SpokenFor: l.leave(r, &m), Name: r.cfg.Name, Interface: r.cfg.Interface, VRID: r.cfg.Spec.VRID, Family: r.cfg.Spec.Family,
-			Memory: m, WallSince: r.since, MovedHere: r.movedHere, Held: r.held, ToldActive: r.toldActive, HookDue: r.hookDue != nil})
+			Memory: m, WallSince: r.since, MovedHere: r.movedHere, Held: r.held, ToldActive: r.toldActive, HookDue: r.hookDue != nil || !r.hooks.Idle()})
 	}
 	for _, c := range l.checks {
 		out.Checks = append(out.Checks, CheckHandoff{Name: c.fsm.Spec().Name, Verdict: c.fsm.Verdict()})
@@ -226,11 +227,14 @@ func (l *Loop) recall(now time.Duration, r *router) bool {
 	}
 	// It is held although no wish has been made: what waits for a service group
 	// is there already.
-	r.held = h.Held
+	r.held, r.recalledAt = h.Held, now
 	if g := l.history.each[r.cfg.Name]; g != nil && len(g.records) > 0 {
 		r.record = g.records[len(g.records)-1]
 		if h.HookDue {
 			r.hookDue = r.record
+		}
+		if h.Memory.State != vrrp.Active { // else when the kernel has answered the wish
+			l.flushHooks(now, r)
 		}
 	}
 	l.follow(now, r, Followup{What: "taken over", Note: fmt.Sprintf("from the process before (pid %d), which stood still for %s", l.inherit.from.PID, vrrp.Span(now-l.inherit.from.At))})

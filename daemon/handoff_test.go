@@ -147,6 +147,39 @@ func TestHandOverOfServices(t *testing.T) {
 	}
 }
 
+// A hook that hangs is not waited for: the next process tells the last transition.
+func TestHandOverTellsHooks(t *testing.T) {
+	for _, state := range []string{"backup", "active"} {
+		g := newRig(t, web(hooked("h"))).up()
+		if state == "active" {
+			g.active()
+		}
+		jobs := len(g.jobs)
+		reply := make(chan daemon.Handoff, 1)
+		g.post(daemon.HandOver{Reply: reply, Cancel: make(chan struct{})})
+		for range 70 {
+			if g.done {
+				break
+			}
+			if state == "backup" {
+				g.receive(52, 200)
+			}
+			g.wait(100 * ms)
+		}
+		if !g.done || jobs == 0 {
+			t.Fatalf("%s: stood still %t after %d hooks", state, g.done, jobs)
+		}
+		h := <-reply
+		g.follow(&h, 100*ms, config(web(hooked("h"))))
+		g.up()
+		g.apply()
+		g.wait(100 * ms)
+		if got := g.state("web"); len(g.jobs) != jobs+1 || got != state {
+			t.Errorf("%d hooks after the restart, %s", len(g.jobs)-jobs, got)
+		}
+	}
+}
+
 // Taken back, the question leaves nothing behind.
 func TestHandOverCanceled(t *testing.T) {
 	h := servingSite(t)

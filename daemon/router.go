@@ -68,9 +68,11 @@ type router struct {
 	activeAt time.Duration
 	// rival is who advertised last while this one was Active; owing is who did at any time
 	// and has not said since that it holds nothing.
-	rival     netip.Addr
-	owing     []owing
-	movedHere bool // by an operator: its priority is the best until it stops being Active
+	rival netip.Addr
+	owing []owing
+	// recalledAt is when it went on as in the process before; 0: it began anew.
+	recalledAt time.Duration
+	movedHere  bool // by an operator: its priority is the best until it stops being Active
 }
 
 // outgoing is one advert as it leaves.
@@ -131,6 +133,9 @@ func (l *Loop) send(r *router, priority uint8) {
 		r.encode(want)
 	}
 	l.speaks(r)
+	if priority == vrrp.PriorityStop && r.service != nil {
+		r.service.said = true
+	}
 	for i := range r.out {
 		l.ports.Wire.Send(&r.out[i].path, r.out[i].message)
 	}

@@ -37,6 +37,8 @@ type service struct {
 	// owes: a LetGo is due as soon as the ladder is down; waited: the last time it was
 	// up it still waited for a LetGo itself.
 	owes, waited bool
+	// said: priority 0 was, so that a host that is Active as well may have taken the data.
+	said bool
 	// toldTimes is how often it was said to the Active of now, toldAt when last.
 	toldTimes int
 	toldAt    time.Duration
@@ -216,7 +218,7 @@ func (l *Loop) steer(now time.Duration, s *service) {
 			aim.Word = meetPause
 		}
 		s.held, s.heldBy = r.fsm.Term(), r.id
-		s.owes = true
+		s.owes, s.said = true, false
 	} else if !s.ladder.View(now).Entitled {
 		s.held, s.heldBy, s.waited = 0, 0, true // it was Active, and never had the data
 	}
@@ -226,6 +228,9 @@ func (l *Loop) steer(now time.Duration, s *service) {
 // peerBefore says who may still have exclusive data when the routers serve.
 func (s *service) peerBefore(now time.Duration) actions.Peer {
 	if r := s.routers[0]; r.fsm.Term() == s.held && r.id == s.heldBy {
+		if s.said && !s.ladder.Holds() {
+			return actions.PeerSilent // it said that nothing is held here, and went on
+		}
 		return actions.PeerNone // Active all the time
 	}
 	if r := s.routers[0]; s.addedTo == r.id && s.addedIn == r.fsm.Term() {

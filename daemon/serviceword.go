@@ -40,7 +40,8 @@ func (l *Loop) sayNothingHeld(now time.Duration, r *router) {
 		return
 	}
 	if s.owes {
-		return // it will be said
+		s.touch(l) // it will be said, perhaps now
+		return
 	}
 	s.owes = true
 	s.touch(l)
@@ -78,6 +79,9 @@ func (l *Loop) heardWord(now time.Duration, r *router) {
 	src := l.received.Src
 	at := slices.IndexFunc(r.owing, func(o owing) bool { return o.who == src })
 	if l.received.Advert.Priority == vrrp.PriorityStop {
+		if src == r.toldActive {
+			r.toldActive = netip.Addr{} // should it go on as Active, it wants to know anew
+		}
 		counts := r.fsm.State() == vrrp.Active && !r.crossed(l.received.At)
 		switch {
 		case at < 0:

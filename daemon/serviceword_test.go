@@ -2,6 +2,7 @@ package daemon_test
 
 import (
 	"net/netip"
+	"strings"
 	"testing"
 
 	"github.com/backbeat-ha/backbeat/actions"
@@ -128,4 +129,38 @@ func TestLinkLostWhileItMustLeave(t *testing.T) {
 	h.g.post(actions.LinkChanged{Name: "eth0", Index: eth0, Detail: "no carrier"})
 	h.pass(s)
 	h.want(h.did(), "stop systemd.apache, stop drbd.data")
+}
+
+// Moved to nobody, it has said that nothing is held here, and goes on as Active: who is
+// Active as well, unheard, may have taken the data.
+func TestMovedToNobodyAsksAnew(t *testing.T) {
+	h := servingSite(t)
+	h.command(daemon.Command{Verb: daemon.CommandMove, Name: "web", Force: true})
+	h.pass(5 * s)
+	h.want(h.g.state("web"), "active")
+	if claim := h.group().Claim; !strings.Contains(claim, "silent") {
+		t.Errorf("has the data, claim %q", claim)
+	}
+}
+
+// It waited for the data, left for standby before anybody else was Active, and says that
+// it holds nothing as soon as somebody is.
+func TestWhoWaitedSaysItsWordLater(t *testing.T) {
+	h := services(t, group1(), web(priority(150)))
+	h.g.up()
+	for range 5 {
+		h.hear(100)
+		h.pass(s)
+	}
+	h.g.apply()
+	h.want(h.group().State, "claiming")
+	h.command(daemon.Command{Verb: daemon.CommandStandby})
+	h.pass(3 * s)
+	h.want(h.g.state("web"), "initialize")
+	sent := len(h.g.sent)
+	h.hear(100)
+	h.pass(500 * ms)
+	if len(h.g.sent) == sent {
+		t.Error("says nothing")
+	}
 }

@@ -19,6 +19,9 @@ func (r *Router) onLink(now time.Duration, e LinkState, fx []Effect) []Effect {
 	if e.Fault == FaultPending && r.recalled != nil {
 		return fx // not known yet
 	}
+	if r.recalled != nil && waits {
+		fx = r.resumeFrom(now, fx) // as if it had been lost a moment later
+	}
 	r.recalled = nil
 	switch {
 	case r.state == Initialize:

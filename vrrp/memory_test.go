@@ -77,6 +77,27 @@ func TestRecallWithoutLink(t *testing.T) {
 }
 
 // Who is on its way out is not remembered.
+func TestRecallWithALostLinkThatIsWaitedFor(t *testing.T) {
+	slow := spec4(func(s *vrrp.Spec) { s.LinkDownDelay = 2 * s.Interval })
+	g := heard(t, slow)
+	r, ok := next(t, g, 100*ms)
+	if !ok {
+		t.Fatal("not recalled")
+	}
+	r.Step(g.now, vrrp.LinkState{Fault: vrrp.FaultInterfaceDown}, nil)
+	g.now += s
+	r.Step(g.now, vrrp.LinkState{Source: self4}, nil)
+	if due := r.Deadline(); due > g.now+4*s {
+		t.Errorf("a Backup that is due at %v, now is %v", due, g.now)
+	}
+	g = promoted(t, slow)
+	r, _ = next(t, g, 100*ms)
+	g.want(r.Step(g.now, vrrp.LinkState{Fault: vrrp.FaultInterfaceDown}, nil), "send 100; hold; announce")
+	if due := r.Deadline(); due > g.now+s+ms {
+		t.Errorf("an Active whose next advert is in %v", due-g.now)
+	}
+}
+
 func TestNotRemembered(t *testing.T) {
 	g := promoted(t, spec4())
 	g.step(vrrp.Shutdown{Yield: true, Cause: vrrp.CauseShutdown})

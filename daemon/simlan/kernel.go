@@ -12,6 +12,7 @@ type Wish struct {
 	actions.Wanted
 	At      time.Duration
 	Applied bool
+	leaves  []actions.Place // what the process before held, and this one does not want
 }
 
 // place returns where the wish wants an address, nil if it does not.
@@ -52,6 +53,9 @@ func (p *Process) watch(names []string) {
 // Want takes a wish; the kernel is so some time later.
 func (p *Process) Want(w actions.Wanted) {
 	k := &Wish{Wanted: w, At: p.lan().now}
+	if k.Inherited {
+		k.leaves, k.Addresses, k.Routes, k.Rules = k.Addresses, nil, nil, nil
+	}
 	p.Witness.Wanted(k)
 	p.Wishes[w.Router] = k
 	p.lastID = max(p.lastID, w.Router)
@@ -136,6 +140,9 @@ func (h *Host) RemoveUnwanted(k *Wish) {
 	for _, n := range h.nics {
 		for _, a := range slices.Clone(n.Kernel) {
 			if a.Router == k.Router && k.place(a, n) == nil {
+				n.remove(a.Prefix)
+			}
+			if a.Router == adopted && slices.ContainsFunc(k.leaves, func(p actions.Place) bool { return p.Prefix == a.Prefix && p.Link == n.Index }) {
 				n.remove(a.Prefix)
 			}
 		}

@@ -88,7 +88,7 @@ func (o *observer) spacing(h *simlan.Host, s *seen, a *vrrp.Advert) (early bool)
 		s.farewell, s.goodbye = true, now
 		if c := h.Process.Witness.(*life).configOf(s.key); c != nil && h.Process.Witness.(*life).fell[c.Name] == now {
 			s.goodbye = 0 // it asks whether anybody is better, and goes on if nobody is
-		} else if c != nil {
+		} else if c != nil && o.managed(h.Process.Witness.(*life), c.Name) {
 			s.held = o.holding(h.Process.Witness.(*life), c.Name)
 		}
 	case s.said && s.spoke > h.Resumed:

@@ -105,11 +105,8 @@ func (o *observer) audit() {
 			if s.state != active {
 				continue
 			}
-			at := h.NICs()[s.key.link]
-			by := max(s.spoke, at.Upset) + max(o.longestGap(s.interval), o.patience(h.life(), s))
+			by := s.spoke + max(o.longestGap(s.interval), o.patience(h.life(), s))
 			switch {
-			case !at.Wired(): // nobody would hear it: a restarted one may wait until it is
-				o.silentBy = min(o.silentBy, o.lan.Now())
 			case o.lan.Now() <= by:
 				o.silentBy = min(o.silentBy, by)
 			case h.Stalled():
@@ -206,6 +203,9 @@ func (o *observer) transition(p *life, t daemon.Transition) {
 		if s != nil && p.inherited[s.key] && p.renamed(t.Router) { // it did not go on after all
 			delete(p.speaks, s.key)
 			delete(p.inherited, s.key)
+			if s.spoke == o.lan.Now() { // it has begun as Active just now
+				p.pending = append(p.pending, promise{s.key, s.interval})
+			}
 		} else if s != nil && s.state != initialize {
 			bad("begins while its predecessor is " + s.state)
 		}

@@ -120,6 +120,9 @@ func (h *History) free(host *Host) {
 	if host.Process == nil || host.Process.Stopping || host.Stalled() {
 		return
 	}
+	if host.order(daemon.OrderMaintenance, "") != nil || slices.ContainsFunc(host.Ordered, func(o daemon.Order) bool { return o.Kind == daemon.OrderMaintenance }) {
+		host.Order(daemon.Command{Verb: daemon.CommandMaintenanceOff}) // it came back after the others' had been ended
+	}
 	page := host.page()
 	for i := range page.Services {
 		if s := &page.Services[i]; s.Stuck != "" || s.Unqualified != "" { // who says never is not asked again

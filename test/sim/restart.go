@@ -128,6 +128,11 @@ func (p *life) inherit() {
 		return
 	}
 	p.bornAt, p.stoodAt = p.o.lan.Now(), h.handedAt
+	for _, s := range old.seen {
+		if s.state == active && s.spoke < old.bornAt {
+			p.stoodAt = min(p.stoodAt, old.stoodAt) // restarted again before it could speak
+		}
+	}
 	for k, g := range old.grouped {
 		p.grouped[k] = g
 	}

@@ -263,6 +263,12 @@ func (o *observer) holding(p *life, router string) (names []string) {
 	return names
 }
 
+// managed reports whether no maintenance keeps a router's group from being moved.
+func (o *observer) managed(p *life, router string) bool {
+	g := serviceFor(p.Config, router)
+	return g == nil || o.lan.hosts[p.Host.ID].order(daemon.OrderMaintenance, g.Ladder.Name) == nil
+}
+
 // anything reports whether a host has anything of a service group.
 func (o *observer) anything(p *life, c *daemon.ServiceConfig) bool {
 	h := o.lan.hosts[p.Host.ID]
