@@ -28,6 +28,9 @@ type kind struct {
 	calm bool
 	// plants: the host may get an address that the daemon did not add.
 	plants bool
+	// takes: an address is taken in a moment in which the kernel's notice is lost, so that the
+	// renewal of its lifetime may put it back and nobody know (see docs/faults.md).
+	takes bool
 	// two and none return until when an address may have two holders, or none.
 	two, none func(*deed) time.Duration
 	// silences reports whether a router may be silent, or its host not Active, though
@@ -90,7 +93,7 @@ func init() {
 		{name: "theft", class: machine, weight: 6, two: never, none: never, calm: true, do: theft, trace: theftCounted},
 		{name: "stranger", class: machine, weight: 4, least: 50 * ms, most: time.Second, two: never, none: never, calm: true, do: stranger, trace: claimNoticed},
 		{name: "planted", class: machine, weight: 4, least: 50 * ms, most: time.Second, two: untilHeard, none: never, calm: true, plants: true, do: plant},
-		{name: "overrun", class: machine, weight: 4, two: never, none: never, calm: true, silences: itself, whole: true, do: overrun},
+		{name: "overrun", class: machine, weight: 4, two: never, none: never, calm: true, silences: itself, takes: true, whole: true, do: overrun},
 		{name: "full disk", class: machine, weight: 5, least: 100 * ms, most: 2500 * ms, two: never, none: never, calm: true, do: fullDisk},
 		{name: "lost directories", class: machine, weight: 5, least: 100 * ms, most: 2500 * ms, two: never, none: never, calm: true, do: loseDirectories},
 		{name: "read-only disk", class: machine, weight: 3, least: 100 * ms, most: 2500 * ms, two: never, none: never, calm: true, do: readOnly},

@@ -179,7 +179,7 @@ func (a *Arena) judgeHistory(n *node, from time.Duration, deeds []*deed) {
 			named := slices.ContainsFunc(list, func(t daemon.Transition) bool {
 				return t.Router == v.name && t.To == "active" && t.Reason != "" && t.At.After(began.Add(-time.Second)) && t.At.Before(at.Add(margin))
 			})
-			if !named && !a.witness.restored(n, v) && !slices.ContainsFunc(deeds, func(d *deed) bool { return d.kind.plants && d.node == n }) {
+			if !named && !a.witness.restored(n, v) && !slices.ContainsFunc(deeds, func(d *deed) bool { return (d.kind.plants || d.kind.takes) && d.node == n }) {
 				a.fail("%s got %s and its history does not say why, after %v:%s", n.name, addr, deeds, lastRecords(list))
 			}
 		}
