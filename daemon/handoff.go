@@ -217,7 +217,8 @@ func (l *Loop) recall(now time.Duration, r *router) bool {
 		return false
 	}
 	if spoken {
-		l.spoken.mute[r] = struct{}{}
+		l.spoken.of[r] = false
+		l.spoken.mute++
 	}
 	r.since, r.sinceInstant, r.movedHere, r.toldActive = h.WallSince, h.Memory.Since, h.MovedHere, h.ToldActive
 	for _, s := range l.services {

@@ -148,7 +148,7 @@ func New(cfg *Config, ports Ports) *Loop {
 	l.history.load(ports.Past)
 	l.reload(ports.Clock.Now(), cfg)
 	l.inherit = newInherit(nil) // what a later reload adds has no past
-	l.spoken.done = len(l.spoken.mute) == 0
+	l.spoken.done = l.spoken.mute == 0
 	l.armOrders(ports.Clock.Now())
 	return l
 }

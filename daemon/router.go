@@ -132,7 +132,7 @@ func (l *Loop) send(r *router, priority uint8) {
 	if r.encoded != want {
 		r.encode(want)
 	}
-	l.speaks(r)
+	l.speaks(r, priority == vrrp.PriorityStop)
 	if priority == vrrp.PriorityStop && r.service != nil {
 		r.service.said = true
 	}
@@ -172,7 +172,7 @@ func (r *router) encode(e encoding) {
 func (l *Loop) became(now time.Duration, r *router, fx *vrrp.Effect) {
 	l.flushHooks(now, r)
 	r.toldActive, r.rival = netip.Addr{}, netip.Addr{}
-	l.speaks(r)
+	l.speaks(r, fx.To == vrrp.Initialize)
 	if fx.From == vrrp.Active {
 		r.moving, r.heldBack = false, false
 		if r.movedHere {

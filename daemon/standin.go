@@ -47,8 +47,10 @@ func (l *Loop) leave(r *router, m *vrrp.Memory) bool {
 // spoken is what a new loop knows of its stand-in.
 type spoken struct {
 	until time.Duration
-	// mute are those whom it still speaks for; done says that they are none any more.
-	mute map[*router]struct{}
+	// of are those whom it speaks for, with whether they speak for themselves by now;
+	// mute is how many do not. done says that none is left.
+	of   map[*router]bool
+	mute int
 	done bool
 	over func()
 }
@@ -57,21 +59,30 @@ func newSpoken(s *StandIn) spoken {
 	if s == nil {
 		return spoken{over: func() {}}
 	}
-	return spoken{until: s.Until, mute: map[*router]struct{}{}, over: s.Over}
+	return spoken{until: s.Until, of: map[*router]bool{}, over: s.Over}
 }
 
-// speaks is said of a router that speaks for itself, or that nobody is to speak for.
-func (l *Loop) speaks(r *router) {
-	if _, ok := l.spoken.mute[r]; ok {
-		delete(l.spoken.mute, r)
-		l.spoken.done = len(l.spoken.mute) == 0
+// speaks is said of a router that speaks for itself, or that nobody is to speak for. A
+// goodbye ends the stand-in for all: it would go on to contradict it, and the peer
+// would wait for an Active that has gone.
+func (l *Loop) speaks(r *router, goodbye bool) {
+	spoke, known := l.spoken.of[r]
+	switch {
+	case !known || l.spoken.mute == 0:
+		return
+	case goodbye:
+		l.spoken.mute = 0
+	case !spoke:
+		l.spoken.of[r] = true
+		l.spoken.mute--
 	}
+	l.spoken.done = l.spoken.mute == 0
 }
 
 // dismissStandIn ends the stand-in when what makes it needless has left.
 func (l *Loop) dismissStandIn() {
 	if l.spoken.done {
-		l.spoken.done = false
+		l.spoken.done, l.spoken.of = false, nil
 		l.spoken.over()
 	}
 }

@@ -5,7 +5,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/backbeat-ha/backbeat/actions"
 	"github.com/backbeat-ha/backbeat/daemon"
+	"github.com/backbeat-ha/backbeat/vrrp"
 )
 
 // An Active with a short interval leaves its advert to a stand-in, with the phase it
@@ -58,6 +60,33 @@ func TestStandIn(t *testing.T) {
 		if got := g.history(); got != before || over != 1 {
 			t.Errorf("ended %d times, history\n%s\nbefore\n%s", over, got, before)
 		}
+	}
+}
+
+// A goodbye is not contradicted: the peer would wait for who has gone, as long as the
+// stand-in speaks for somebody whose interface is not known yet.
+func TestStandInEndsWithAGoodbye(t *testing.T) {
+	both := config(web(adverts(10*ms)), web(adverts(10*ms), named("www", 53, 54), func(c *daemon.RouterConfig) { c.Interface = "eth1" }))
+	g := &rig{t: t, now: epoch}
+	g.loop = daemon.New(both, g.ports())
+	eth1 := level(func(k *actions.LinkChanged) { k.Name, k.Index = "eth1", eth0+1 })
+	g.post(eth1, ready(eth0+1, vrrp.IPv4))
+	g.active()
+	g.wait(s)
+	g.apply()
+	h := g.handOver()
+	if len(g.left) != 2 {
+		t.Fatalf("left %q", g.left)
+	}
+	over := 0
+	g.follow(h, 100*ms, both, func(p *daemon.Ports) { p.StandIn = &daemon.StandIn{Until: g.now + 2*s, Over: func() { over++ }} })
+	g.up()
+	if over != 0 {
+		t.Fatal("ended although it still speaks for www")
+	}
+	g.post(daemon.Stop{Yield: true, Detail: "test"})
+	if last := g.sent[len(g.sent)-1]; last.priority != 0 || over != 1 {
+		t.Errorf("said %+v, ended %d times", last, over)
 	}
 }
 

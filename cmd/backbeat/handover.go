@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"github.com/backbeat-ha/backbeat/daemon"
+	"github.com/backbeat-ha/backbeat/daemon/early"
 	"github.com/backbeat-ha/backbeat/daemon/journal"
 )
 
@@ -63,7 +65,7 @@ func (s *service) handOver(ctx context.Context, to successor) bool {
 		s.log(slog.LevelError, "cannot be replaced: "+err.Error())
 		return false
 	}
-	s.prepareStandIn()
+	s.prepareStandIn(to)
 	if !s.standStill(ctx, to) {
 		s.standIn.dismiss()
 		return false
@@ -128,17 +130,21 @@ func ownProgram() (string, error) {
 // stopEnv tells the program that replaces this process of a stop that came too late for us.
 const stopEnv = "BACKBEAT_STOP"
 
-// replace runs the program that is installed now in place of this process. It
-// returns only if that cannot be done. What came while we made room is not lost: a
-// stop is passed on; a HUP has its way anyway, since the configuration is read anew.
-func replace(got <-chan os.Signal) error {
+// replace runs the program that is installed now in place of this process. If the
+// kernel cannot run that, it is the one that runs here, which goes on. It returns
+// only if neither can be done. What came while we made room is not lost: a stop is
+// passed on; a HUP has its way anyway, since the configuration is read anew.
+func replace(got chan os.Signal, complain func(error)) error {
 	path, err := ownProgram()
 	if err != nil {
 		return err
 	}
 	// Until the successor listens, these two would end it.
 	signal.Ignore(syscall.SIGHUP, syscall.SIGUSR2)
-	env := os.Environ()
+	// From here until it listens (package early), two or three milliseconds, a stop is as
+	// hard as KILL. Caught by this process, of which nothing is left, it would be lost.
+	signal.Stop(got)
+	env := append(os.Environ(), early.Env+"=1")
 	for more := true; more; {
 		select {
 		case sig := <-got:
@@ -149,15 +155,21 @@ func replace(got <-chan os.Signal) error {
 			more = false
 		}
 	}
-	if err := syscall.Exec(path, os.Args, env); err != nil {
-		return fmt.Errorf("start %s in place of this process: %w", path, err)
-	}
-	return nil
+	err = fmt.Errorf("start %s in place of this process: %w", path, syscall.Exec(path, os.Args, env))
+	complain(err)
+	return errors.Join(err, syscall.Exec("/proc/self/exe", os.Args, env))
 }
 
 // inheritProcess takes over what a process has whose program was replaced (SIGUSR2):
 // a stop that had come too late, and children, of which nobody else would hear that they have ended.
 func inheritProcess(got chan<- os.Signal) {
+	if early.Stops != nil {
+		os.Unsetenv(early.Env)
+		signal.Stop(early.Stops) // got is told of what comes from now on
+		for range len(early.Stops) {
+			got <- <-early.Stops
+		}
+	}
 	if _, stop := os.LookupEnv(stopEnv); stop {
 		os.Unsetenv(stopEnv)
 		got <- syscall.SIGTERM

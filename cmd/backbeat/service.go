@@ -90,6 +90,7 @@ func (t *tool) serve(ctx context.Context, o runOptions) error {
 	if os.Getenv("GOMAXPROCS") == "" && runtime.GOMAXPROCS(0) < minProcs {
 		runtime.GOMAXPROCS(minProcs)
 	}
+	hasten()
 	cfg, d, err := t.load(o.config, "")
 	if err != nil {
 		return err
@@ -106,7 +107,7 @@ func (t *tool) serve(ctx context.Context, o runOptions) error {
 	s := &service{tool: t, opt: o, made: make(chan struct{}), ended: make(chan struct{}), broken: make(chan error, 1), got: got}
 	err = s.live(ctx, cfg, d)
 	if err == nil && s.handed.Load() && successor(s.next.Load()) == ourself {
-		return replace(got)
+		return replace(got, func(err error) { fmt.Fprintln(t.err, err, "; this one goes on") })
 	}
 	return err
 }
@@ -250,6 +251,7 @@ func (s *service) build(ctx context.Context, cfg *daemon.Config, before earlier)
 		return fmt.Errorf("prepare the sockets: %w", err)
 	}
 	handoff := s.inherit(s.wire.Now())
+	standIn := s.stoodIn(handoff != nil) // before anything that it speaks for is taken off
 	s.sweep(ctx, handoff != nil)
 	s.announcer, s.advertiser = announce.New(post), advertise.New()
 	s.runner = run.New(post)
@@ -260,7 +262,7 @@ func (s *service) build(ctx context.Context, cfg *daemon.Config, before earlier)
 	ports := daemon.Ports{
 		Clock: s.wire, Wire: s.wire, Addresses: s.keeper, Announcer: s.announcer, Advertiser: s.advertiser, Runner: s.runner, Prober: s.prober,
 		Agents: hands{s.hands, s.log}, Journal: s.tally, Watch: s.keeper.Watch, Past: before.past, Ordered: before.ordered, Dropped: s.journal.Dropped,
-		Handoff: handoff, StandIn: s.stoodIn(handoff != nil),
+		Handoff: handoff, StandIn: standIn,
 	}
 	if s.orders != nil {
 		ports.Orders = s.orders

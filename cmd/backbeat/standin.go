@@ -27,7 +27,8 @@ const (
 
 // standInVerb is what the daemon starts for the time between it and its successor.
 func (t *tool) standInVerb() *cobra.Command {
-	return &cobra.Command{
+	withParent := false
+	c := &cobra.Command{
 		Use: "stand-in", Hidden: true, Args: none,
 		Short: "Say the adverts of a daemon that is being replaced (started by it)",
 		RunE: func(*cobra.Command, []string) error {
@@ -36,9 +37,15 @@ func (t *tool) standInVerb() *cobra.Command {
 				return failed(fmt.Errorf("the daemon starts this, nobody else: %w", err))
 			}
 			defer conn.Close()
-			return failed(wire.StandIn(conn))
+			parent := 0
+			if withParent {
+				parent = os.Getppid()
+			}
+			return failed(wire.StandIn(conn, parent))
 		},
 	}
+	c.Flags().BoolVar(&withParent, "with-parent", false, "end when the process that started it has ended")
+	return c
 }
 
 // inheritedSocket is descriptor 3 if it is a unix socket.
@@ -65,7 +72,7 @@ type standIn struct {
 
 // startStandIn starts the program that runs here, which may have been replaced on disk
 // already, and waits until it is ready.
-func startStandIn() (*standIn, error) {
+func startStandIn(to successor) (*standIn, error) {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, err
@@ -80,6 +87,9 @@ func startStandIn() (*standIn, error) {
 	conn := c.(*net.UnixConn) // a pair of AF_UNIX
 	// Ordinary commands are lowered (actions/run); this one keeps our scheduling.
 	cmd := exec.Command("/proc/self/exe", "stand-in")
+	if to == ourself { // this process stays: if it ends all the same, it is missed at once
+		cmd.Args = append(cmd.Args, "--with-parent")
+	}
 	cmd.Args[0], cmd.Env, cmd.Dir = "backbeat", []string{}, "/"
 	cmd.Stderr, cmd.ExtraFiles = os.Stderr, []*os.File{theirs}
 	// What ends us by a key or a group signal must not end it.
@@ -107,11 +117,11 @@ func (s *standIn) dismiss() {
 }
 
 // prepareStandIn has a stand-in ready where intervals are so short that one is needed.
-func (s *service) prepareStandIn() {
+func (s *service) prepareStandIn(to successor) {
 	if s.standIn = nil; !s.reloader.needsStandIn() {
 		return
 	}
-	in, err := startStandIn()
+	in, err := startStandIn(to)
 	if err != nil {
 		s.log(slog.LevelWarn, "nobody speaks until the next process does: the stand-in cannot be started: "+err.Error())
 		return
@@ -125,9 +135,11 @@ func (s *service) speakOn() {
 		return
 	}
 	until := s.wire.Now() + standInFor
-	n, err := s.wire.HandOn(s.standIn.conn, until)
-	if err == nil && n > 0 {
-		err = journal.WriteStandIn(s.opt.runtimeDir, s.standIn.pid, until)
+	// First the note: one who speaks and of whom nobody knows would be worse than none.
+	err := journal.WriteStandIn(s.opt.runtimeDir, s.standIn.pid, until)
+	if err == nil {
+		_ = s.standIn.conn.SetDeadline(time.Now().Add(standInReady))
+		_, err = s.wire.HandOn(s.standIn.conn, until)
 	}
 	s.standIn.dismiss() // it knows what it needs
 	if err != nil {

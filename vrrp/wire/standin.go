@@ -96,9 +96,10 @@ func (p *Port) HandOn(to *net.UnixConn, until time.Duration) (int, error) {
 }
 
 // StandIn says ready (one byte), waits for what HandOn gives, and says it until the
-// time is over. It returns at once if the other end closes without giving
-// anything. The goroutine that calls it keeps its thread.
-func StandIn(from *net.UnixConn) error {
+// time is over, nothing is left to say, or its parent is not parent any more (0: whoever it
+// is). It returns at once if the other end closes without giving anything. The
+// goroutine that calls it keeps its thread.
+func StandIn(from *net.UnixConn, parent int) error {
 	runtime.LockOSThread()
 	if _, err := from.Write([]byte{1}); err != nil {
 		return err
@@ -114,7 +115,7 @@ func StandIn(from *net.UnixConn) error {
 	if err := gob.NewDecoder(from).Decode(&s); err != nil {
 		return fmt.Errorf("what is to be said: %w", err)
 	}
-	return s.speak(queues)
+	return s.speak(queues, parent)
 }
 
 // takeSockets receives descriptors, and makes a queue of each.
@@ -157,7 +158,7 @@ func takeSockets(from *net.UnixConn) (queues []*txQueue, err error) {
 
 // speak says what is due when it is due. Everything lies on a grid of milliseconds, so
 // there are few wake-ups, and looking at thousands of adverts takes microseconds.
-func (s *standing) speak(queues []*txQueue) error {
+func (s *standing) speak(queues []*txQueue, parent int) error {
 	for i := range s.Beats {
 		if b := &s.Beats[i]; b.Socket < 0 || b.Socket >= len(queues) || b.Every <= 0 || len(b.Frame) == 0 {
 			return fmt.Errorf("advert %d is not one", i)
@@ -165,10 +166,10 @@ func (s *standing) speak(queues []*txQueue) error {
 	}
 	for {
 		now := boottime()
-		if now >= s.Until {
+		if now >= s.Until || parent != 0 && unix.Getppid() != parent {
 			return nil
 		}
-		wake := s.Until
+		wake := vrrp.Never
 		for i := range s.Beats {
 			b := &s.Beats[i]
 			if now-b.Next >= (silentFor-1)*b.Every { // the last was one interval before
@@ -185,7 +186,10 @@ func (s *standing) speak(queues []*txQueue) error {
 				q.flush()
 			}
 		}
-		sleepUntil(wake)
+		if wake == vrrp.Never {
+			return nil
+		}
+		sleepUntil(min(wake, s.Until))
 	}
 }
 

@@ -48,7 +48,7 @@ func TestStandInSpeaks(t *testing.T) {
 	pa, pb := open(t, a), open(t, b)
 	ours, theirs := conns(t)
 	ended := make(chan error, 1)
-	go func() { ended <- StandIn(theirs) }()
+	go func() { ended <- StandIn(theirs, 0) }()
 	ready(t, ours)
 	const every, lasts = 20 * time.Millisecond, 500 * time.Millisecond
 	first := (pa.Now() + every).Truncate(time.Millisecond)
@@ -106,7 +106,7 @@ func TestStandInSpeaksToPeers(t *testing.T) {
 	pb := listen(t, vrrp.Listening{Link: b, Family: vrrp.IPv4})
 	ours, theirs := conns(t)
 	ended := make(chan error, 1)
-	go func() { ended <- StandIn(theirs) }()
+	go func() { ended <- StandIn(theirs, 0) }()
 	_, msg := message(vrrp.IPv4)
 	now := pa.Now()
 	pa.Leave(&vrrp.Path{Link: a, Family: vrrp.IPv4, Src: src, Dst: peer, TTL: 64}, msg, now, 10*time.Millisecond)
@@ -131,7 +131,7 @@ func TestStandInSpeaksToPeers(t *testing.T) {
 func TestStandInWithoutAnything(t *testing.T) {
 	ours, theirs := conns(t)
 	ended := make(chan error, 1)
-	go func() { ended <- StandIn(theirs) }()
+	go func() { ended <- StandIn(theirs, 0) }()
 	ready(t, ours)
 	ours.Close()
 	if err := <-ended; err != nil {
@@ -139,7 +139,7 @@ func TestStandInWithoutAnything(t *testing.T) {
 	}
 	for _, text := range []string{"\x00\x00\x00\x00rubbish that is no list", "\xff\xff\xff\xff", "\x00\x00\x00\x02xx"} {
 		ours, theirs := conns(t)
-		go func() { ended <- StandIn(theirs) }()
+		go func() { ended <- StandIn(theirs, 0) }()
 		ready(t, ours)
 		if _, err := ours.Write([]byte(text)); err != nil {
 			t.Fatal(err)
@@ -151,6 +151,30 @@ func TestStandInWithoutAnything(t *testing.T) {
 	}
 }
 
+// It ends with the daemon where that is to be there all the time, and when nothing is
+// left to say: whoever finds it then would believe that it has spoken.
+func TestStandInEndsBefore(t *testing.T) {
+	for name, c := range map[string]struct {
+		parent int
+		next   time.Duration
+		early  bool
+	}{
+		"nobody is watched":    {0, time.Second, false},
+		"the daemon is there":  {os.Getppid(), time.Second, false},
+		"the daemon has gone":  {1 << 30, time.Second, true},
+		"all have been silent": {0, -time.Second, true},
+	} {
+		began := boottime()
+		s := standing{Until: began + 50*time.Millisecond, Beats: []beat{{Frame: []byte("x"), Next: began + c.next, Every: 10 * time.Millisecond}}}
+		if err := s.speak([]*txQueue{{fd: -1}}, c.parent); err != nil {
+			t.Error(err)
+		}
+		if early := boottime() < s.Until; early != c.early {
+			t.Errorf("%s: it ended after %s", name, boottime()-began)
+		}
+	}
+}
+
 // After a silence that the others take for the end it does not speak again.
 func TestStandInThatStoodStill(t *testing.T) {
 	s := standing{Until: boottime() + 100*time.Millisecond, Beats: []beat{
@@ -158,7 +182,7 @@ func TestStandInThatStoodStill(t *testing.T) {
 		{Frame: []byte("never"), Next: boottime() - time.Hour, Every: time.Minute},
 	}}
 	q := &txQueue{fd: -1}
-	if err := s.speak([]*txQueue{q}); err != nil {
+	if err := s.speak([]*txQueue{q}, 0); err != nil {
 		t.Fatal(err)
 	}
 	if s.Beats[0].Next != vrrp.Never || s.Beats[1].Next != vrrp.Never {
