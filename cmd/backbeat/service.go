@@ -91,6 +91,7 @@ func (t *tool) serve(ctx context.Context, o runOptions) error {
 		runtime.GOMAXPROCS(minProcs)
 	}
 	hasten()
+	hasten()
 	cfg, d, err := t.load(o.config, "")
 	if err != nil {
 		return err
