@@ -91,7 +91,6 @@ func (t *tool) serve(ctx context.Context, o runOptions) error {
 		runtime.GOMAXPROCS(minProcs)
 	}
 	hasten()
-	hasten()
 	cfg, d, err := t.load(o.config, "")
 	if err != nil {
 		return err
