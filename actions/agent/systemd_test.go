@@ -283,6 +283,42 @@ func TestSystemdTimeoutAndForce(t *testing.T) {
 	}
 }
 
+// While systemd stops the daemon, a stop of a step would wait for the daemon's, which waits
+// for the step's: it is let go. One that also waits for a unit which needs the step waits on
+// for that. (Found under a real systemd, where `systemctl stop` hung.)
+func TestSystemdStopWhileWeAreStopped(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		other string // the job of a unit that needs the step
+		ok    bool
+		modes string
+	}{
+		"only us":     {"", true, "Stop:apache2.service:replace Stop:apache2.service:ignore-dependencies"},
+		"another one": {"stop", false, "Stop:apache2.service:replace"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t)
+			f := newFakeSystemd(t, b)
+			u := loaded()
+			u.Active, u.Sub, u.Before = "active", "running", []string{"shutdown.target", "portal.service", ownUnit}
+			f.Unit(apacheUnit, u)
+			f.Unit("portal.service", fakesystemd.Unit{Load: "loaded", Active: "active", JobType: c.other})
+			f.Unit(ownUnit, fakesystemd.Unit{Load: "loaded", Active: "deactivating", JobType: "stop"})
+			began := time.Now()
+			job := b.job(actions.Stop, web)
+			job.Timeout = 300 * time.Millisecond
+			d := b.do(job)
+			if d.OK != c.ok {
+				t.Errorf("after %v: %+v", time.Since(began), d)
+			}
+			if calls := f.Called(); !strings.HasSuffix(calls, c.modes) {
+				t.Errorf("calls %s", calls)
+			}
+		})
+	}
+}
+
 // systemd re-executes itself: calls fail, signals are lost, the state is what counts.
 func TestSystemdReexec(t *testing.T) {
 	t.Parallel()

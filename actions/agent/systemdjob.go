@@ -40,8 +40,9 @@ func (h *Hands) unitJobQueued(ctx context.Context, name string, up bool, tell sa
 	case err != nil:
 		return "", fmt.Errorf("systemd refuses: %s", strings.TrimSuffix(err.Error(), "."))
 	}
-	timer := time.NewTimer(glance)
+	timer, early := time.NewTimer(glance), time.NewTimer(heldUp)
 	defer timer.Stop()
+	defer early.Stop()
 	for quiet := 0; ; {
 		select {
 		case result := <-ended:
@@ -50,7 +51,14 @@ func (h *Hands) unitJobQueued(ctx context.Context, name string, up bool, tell sa
 			lost = nil // the next looks will tell; with makes a new connection
 		case <-ctx.Done():
 			return "", fmt.Errorf("not done after %v", time.Since(began).Round(100*time.Millisecond))
+		case <-early.C:
+			if !up {
+				h.letGo(ctx, name)
+			}
 		case <-timer.C:
+			if !up {
+				h.letGo(ctx, name)
+			}
 			u, err := h.units.unit(ctx, name)
 			switch {
 			case err != nil:
@@ -66,4 +74,49 @@ func (h *Hands) unitJobQueued(ctx context.Context, name string, up bool, tell sa
 			timer.Reset(glance)
 		}
 	}
+}
+
+// heldUp is when a stop is first looked at for what it waits for.
+const heldUp = 20 * time.Millisecond
+
+// ownUnit is what the drop-ins name.
+const ownUnit = "backbeat.service"
+
+// letGo lets a stop that waits for nothing but the daemon's own go on. At shutdown
+// systemd is to leave our units to us, so they are ordered before ours (dropIn) and stop
+// after it; but while a job stops us, so does the one that we make then, and each would wait
+// for the other. What else it waits for, units that need this one, it goes on waiting for.
+func (h *Hands) letGo(ctx context.Context, name string) {
+	_ = h.units.with(ctx, func(l *systemdLink) error {
+		jobs, err := l.ListJobsContext(ctx)
+		if err != nil {
+			return err
+		}
+		leaving := map[string]bool{}
+		waits := false
+		for _, j := range jobs {
+			switch {
+			case j.Unit == name:
+				waits = j.Status == "waiting" && j.JobType == "stop"
+			case j.JobType == "stop" || j.JobType == "restart" || j.JobType == "try-restart":
+				leaving[j.Unit] = true
+			}
+		}
+		if !waits || !leaving[ownUnit] {
+			return nil
+		}
+		later, err := l.GetUnitPropertyContext(ctx, name, "Before")
+		if err != nil {
+			return err
+		}
+		list, _ := later.Value.Value().([]string)
+		for _, other := range list {
+			if other != ownUnit && leaving[other] {
+				return nil
+			}
+		}
+		// It is the same job, which then heeds no order.
+		_, err = l.StopUnitContext(ctx, name, "ignore-dependencies", nil)
+		return err
+	})
 }

@@ -144,7 +144,7 @@ func (b *systemdBus) left(u *unit) string {
 // that restarting it is our decision.
 func dropIn(unit string) []byte {
 	text := "# Written by backbeat: this unit is a step of a service group.\n" +
-		"# `backbeat` starts and stops it; it is gone after a reboot.\n[Unit]\nBefore=backbeat.service\n"
+		"# `backbeat` starts and stops it; it is gone after a reboot.\n[Unit]\nBefore=" + ownUnit + "\n"
 	if strings.HasSuffix(unit, ".service") {
 		text += "\n[Service]\nRestart=no\n"
 	}

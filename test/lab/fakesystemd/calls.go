@@ -2,6 +2,7 @@ package fakesystemd
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	godbus "github.com/godbus/dbus/v5"
@@ -59,9 +60,14 @@ func (f *Systemd) job(name, mode string, up bool) (godbus.ObjectPath, *godbus.Er
 	} else if u.Stop != "" {
 		result = u.Stop
 	}
-	f.jobs++
-	u.Job = uint32(f.jobs)
-	path := godbus.ObjectPath(fmt.Sprintf("/org/freedesktop/systemd1/job/%d", f.jobs))
+	if !u.waits { // else they are merged
+		f.jobs++
+		u.Job = uint32(f.jobs)
+	}
+	path := godbus.ObjectPath(fmt.Sprintf("/org/freedesktop/systemd1/job/%d", u.Job))
+	if u.waits = !up && mode != "ignore-dependencies" && f.held(u); u.waits {
+		return path, nil
+	}
 	if result == "never" || !up && u.Stubborn {
 		u.Active, u.Sub, _ = strings.Cut(moving, " ")
 		return path, nil
@@ -77,6 +83,14 @@ func (f *Systemd) job(name, mode string, up bool) (godbus.ObjectPath, *godbus.Er
 	}
 	f.finish(u, name, result)
 	return path, nil
+}
+
+// held reports whether a stop of a unit waits for that of another one.
+func (f *Systemd) held(u *Unit) bool {
+	return slices.ContainsFunc(u.Before, func(name string) bool {
+		other := f.units[name]
+		return other != nil && other.JobType == "stop"
+	})
 }
 
 // finish ends the job of a unit and tells everybody, from a goroutine: the reply of
@@ -143,6 +157,9 @@ func (f *Systemd) ListJobs() ([]Queued, *godbus.Error) {
 	defer f.mu.Unlock()
 	list := []Queued{}
 	for name, u := range f.units {
+		if u.waits {
+			list = append(list, Queued{u.Job, name, "stop", "waiting", "/org/freedesktop/systemd1/job/1", godbus.ObjectPath(busPath(name))})
+		}
 		if u.JobType != "" {
 			list = append(list, Queued{u.Job, name, u.JobType, "running", "/org/freedesktop/systemd1/job/1", godbus.ObjectPath(busPath(name))})
 		}
