@@ -147,9 +147,10 @@ func (m *machine) path(path string) string {
 	return fmt.Sprintf("/proc/%d/root%s", m.systemd.PID(), path)
 }
 
-// inside is a command that is carried out on the host.
+// inside is a command that is carried out on the host: in a session of its own, so that
+// it is reaped (lab's reap) where nsenter is killed; process 1 cannot end before.
 func (m *machine) inside(argv ...string) []string {
-	return append([]string{"nsenter", "-t", strconv.Itoa(m.systemd.PID()), "-m", "-p", "-C", "-i", "-u", "--"}, argv...)
+	return append([]string{"nsenter", "-t", strconv.Itoa(m.systemd.PID()), "-m", "-p", "-C", "-i", "-u", "--", "setsid", "--wait"}, argv...)
 }
 
 // try runs a command on the host.
@@ -205,15 +206,15 @@ func (m *machine) pid() int {
 	return n
 }
 
-// members are the processes in a unit's control group and below it, as the host numbers
-// them, with their command lines.
-func (m *machine) members(unit string) map[int]string {
+// members are the processes in a unit's control group, or another one of system.slice, and
+// below it, as the host numbers them, with their command lines.
+func (m *machine) members(group string) map[int]string {
 	found := map[int]string{}
-	_ = filepath.WalkDir(m.path(m.groupOf(unit)), func(path string, d os.DirEntry, err error) error {
+	_ = filepath.WalkDir(filepath.Join(m.group, "system.slice", group), func(path string, d os.DirEntry, err error) error {
 		if err != nil || d.Name() != "cgroup.procs" {
 			return nil //nolint:nilerr // a group that vanishes meanwhile has no processes
 		}
-		b, _ := os.ReadFile(m.group + strings.TrimPrefix(path, m.path(m.tree())))
+		b, _ := os.ReadFile(path)
 		for _, f := range strings.Fields(string(b)) {
 			line, err := os.ReadFile("/proc/" + f + "/cmdline")
 			if n := m.numberInside(f); err == nil && len(line) > 0 && n > 0 {
@@ -224,16 +225,6 @@ func (m *machine) members(unit string) map[int]string {
 	})
 	return found
 }
-
-// tree is where the host sees its control groups of version 2.
-func (m *machine) tree() string {
-	if _, err := os.Stat(m.path("/sys/fs/cgroup/unified")); err == nil {
-		return "/sys/fs/cgroup/unified"
-	}
-	return "/sys/fs/cgroup"
-}
-
-func (m *machine) groupOf(unit string) string { return m.tree() + "/system.slice/" + unit + ".service" }
 
 // numberInside is the number that a process has on the host: the last of NSpid in
 // proc_pid_status(5).

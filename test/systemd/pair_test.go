@@ -188,7 +188,7 @@ func (p *pair) clean() {
 	if p.host.Has(vip) {
 		p.t.Errorf("r1 still has %s", vip)
 	}
-	if left := p.members("backbeat"); len(left) > 0 {
+	if left := p.members("backbeat.service"); len(left) > 0 {
 		p.t.Errorf("processes left: %v", left)
 	}
 	p.noTrace()
@@ -211,10 +211,10 @@ func (p *pair) settled() {
 	defer cancel()
 	pid := p.pid()
 	if err := lab.Until(ctx, "the daemon to be alone in its control group", func() bool {
-		all := p.members("backbeat")
+		all := p.members("backbeat.service")
 		_, ours := all[pid]
 		return ours && len(all) == 1
 	}); err != nil {
-		p.t.Fatalf("%v; process %d, in the group: %v", err, pid, p.members("backbeat"))
+		p.t.Fatalf("%v; process %d, in the group: %v", err, pid, p.members("backbeat.service"))
 	}
 }
