@@ -89,9 +89,13 @@ func plant(d *deed) (func() error, error) {
 // made, so it must not have a processor for that moment.
 func overrun(d *deed) (func() error, error) {
 	var b strings.Builder
-	b.WriteString("link add chaos0 type veth peer name chaos1\nlink set chaos0 up\n")
-	for i := range 11_000 {
-		fmt.Fprintf(&b, "addr add 172.16.%d.%d/32 dev chaos0\n", i/250, i%250+1)
+	// On several interfaces, since the kernel compares each address of one with all others.
+	const links, each = 8, 1400
+	for k := range links {
+		fmt.Fprintf(&b, "link add chaos%d type veth peer name soahc%d\nlink set chaos%d up group 77\n", k, k, k)
+		for i := range each {
+			fmt.Fprintf(&b, "addr add 172.%d.%d.%d/32 dev chaos%d\n", 16+k, i/250, i%250+1, k)
+		}
 	}
 	file := filepath.Join(d.dir, d.node.name+".batch")
 	if err := os.WriteFile(file, []byte(b.String()), 0o600); err != nil {
@@ -103,7 +107,7 @@ func overrun(d *deed) (func() error, error) {
 	pid, p := d.node.daemon.Process().PID(), routers[0].addresses[0]
 	before, _ := overruns(pid)
 	d.node.daemon.Freeze()
-	del, err := d.node.host.Start(exec.CommandContext(d.ctx, "ip", "link", "del", "chaos0"))
+	del, err := d.node.host.Start(exec.CommandContext(d.ctx, "ip", "link", "del", "group", "77"))
 	if err == nil {
 		select {
 		case <-del.Done():

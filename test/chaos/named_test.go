@@ -33,6 +33,13 @@ var named = []struct {
 		{{Kind: "replace"}, {Kind: "cut", For: 283 * ms, After: 60 * ms}}, {{Kind: "replace"}, {Kind: "cut", For: 1000 * ms, After: 30 * ms}},
 		{{Kind: "cut", For: 400 * ms}, {Kind: "replace", After: 100 * ms}}, {{Kind: "cut", For: 400 * ms}, {Kind: "replace", After: 350 * ms}},
 	}}},
+	// An address that was taken while the kernel's notices were lost (seed 92108), and a
+	// process that ended before it was killed, having no directory to hand over in (92112).
+	{"faults that hide each other", Plan{Shape: Shape{Routers: 2, MAC4: true, Preempt: true}, Rounds: []Round{
+		{{Kind: "overrun"}}, {{Kind: "overrun"}, {Kind: "flood", For: 1000 * ms, Rank: 1}}, {{Kind: "overrun"}, {Kind: "deafen", For: 900 * ms, Rank: 1}},
+		{{Kind: "replace and kill", For: 36 * ms, Roll: 3}, {Kind: "lost directories", For: 1500 * ms, After: 3 * ms}},
+		{{Kind: "replace and kill", For: 400 * ms, Roll: 4}, {Kind: "mute", For: 570 * ms, After: 50 * ms}},
+	}}},
 	// A file of noise cost the daemon its memory (seed 25; see conf: abridge).
 	{"reload of noise", Plan{Shape: Shape{Routers: 2}, Rounds: []Round{
 		{{Kind: "bad reload", Roll: 1}}, {{Kind: "bad reload", Roll: 2}}, {{Kind: "bad reload", Roll: 3}}, {{Kind: "bad reload", Roll: 4}},
