@@ -163,6 +163,7 @@ type rung struct {
 	due       time.Duration // of the next monitor or Qualify
 
 	degraded bool
+	stray    string // why it counts as up, of one that is Down for us; "" if it is not
 	detail   string
 	output   string
 	progress string
@@ -279,7 +280,7 @@ func (r *rung) found(d *Done) {
 
 func (r *rung) set(now time.Duration, s State) {
 	if r.state != s {
-		r.state, r.since = s, now
+		r.state, r.since, r.stray = s, now, ""
 	}
 }
 

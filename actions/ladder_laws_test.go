@@ -62,7 +62,7 @@ func (w *laws) judge(now time.Duration, ev actions.LadderEvent, fx []actions.Lad
 		case actions.DoJob:
 			err = w.given(e, &v)
 		case actions.CancelJob:
-			err = w.canceled(e.Job.Job)
+			err = w.canceled(e, &v)
 		default:
 			err = must(e.Text != "" && (e.Name != "") == (e.Step >= 0), "a text without words, or of no step")
 		}
@@ -207,7 +207,8 @@ func (w *laws) placed(j *actions.Job, v *actions.LadderView) error {
 }
 
 // canceled: only what may be interrupted is, and once.
-func (w *laws) canceled(job uint64) error {
+func (w *laws) canceled(e *actions.LadderEffect, v *actions.LadderView) error {
+	job := e.Job.Job
 	for i := range w.flight {
 		f := &w.flight[i]
 		if f.job.Job != job {
@@ -218,6 +219,9 @@ func (w *laws) canceled(job uint64) error {
 		}
 		f.canceled = true
 		ok := f.job.Verb == actions.Start || f.job.Verb == actions.Look && f.job.Monitor || f.job.Verb == actions.Qualify || f.job.Verb == actions.Fence || f.job.Verb == actions.Prepare && w.up
+		if f.job.Verb == actions.Look && e.Step >= 0 && v.Steps[e.Step].Monitor && v.Steps[e.Step].State == actions.Down {
+			ok = true // whether somebody else has brought up what is down for us
+		}
 		return must(ok, "a "+f.job.Verb.String()+" was canceled")
 	}
 	return fmt.Errorf("law: job %d is not under way and was canceled", job)

@@ -3,6 +3,7 @@ package actions_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -191,7 +192,7 @@ func (w *world) idempotent() error {
 // take accepts a job, if it may be done as things are in truth.
 func (w *world) take(j *actions.Job) error {
 	w.flight = append(w.flight, flying{job: *j})
-	if r := w.refused; r != nil && r.Step == j.Step && r.Verb == j.Verb {
+	if r := w.refused; r != nil && r.Step == j.Step && r.Verb == j.Verb && r.Name == j.Name && reflect.DeepEqual(r.Agent, j.Agent) { // else a reload has put another one in its place
 		return fmt.Errorf("law: a %v that was refused is given out again at once", j.Verb)
 	}
 	if !moving(j.Verb) {

@@ -155,7 +155,10 @@ type StepView struct {
 	Tries, Restarts, Allowed int
 	// Unqualified is why it could not be brought up here, empty if it could or is not known.
 	Unqualified string
-	Counters    StepCounters
+	// Stray is what a look has found of a step that is Down, because this host does not
+	// serve, and that somebody else has brought up all the same; empty if it is not so.
+	Stray    string
+	Counters StepCounters
 }
 
 // View returns the copy.
@@ -172,7 +175,7 @@ func (l *Ladder) View(now time.Duration) LadderView {
 		r := &l.steps[i]
 		s := StepView{Name: r.spec.Name, State: r.state, Since: r.since, LastAt: r.lastAt, Working: r.job != 0, Doing: r.verb, Monitor: r.monitor,
 			Began: r.began, Progress: r.progress, Stuck: r.stuck, Degraded: r.degraded, Detail: r.detail, Output: r.output,
-			Tries: r.tries, Allowed: r.spec.Restarts, Counters: r.counters}
+			Stray: r.stray, Tries: r.tries, Allowed: r.spec.Restarts, Counters: r.counters}
 		for _, at := range r.restarts {
 			if now-at < r.spec.Window {
 				s.Restarts++

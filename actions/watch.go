@@ -29,6 +29,10 @@ func (l *Ladder) watch(now time.Duration, fx []LadderEffect) []LadderEffect {
 			// What still comes down may be what it needs.
 		case !r.prepared:
 			fx = l.give(now, i, Prepare, r.spec.StartTimeout, fx)
+		case l.spec.Qualify > 0 && r.qualified.asked && r.spec.Monitor.Interval > 0 && now-r.lastAt >= r.spec.Monitor.Interval:
+			// A look like the first one, not a monitor: it is not expected to be there.
+			fx = l.give(now, i, Look, r.spec.Monitor.Timeout, fx)
+			r.monitor = true
 		case l.spec.Qualify > 0 || !r.qualified.asked || r.qualified.again:
 			fx = l.give(now, i, Qualify, r.spec.Monitor.Timeout, fx)
 		}
@@ -94,6 +98,9 @@ func (l *Ladder) monitored(now time.Duration, r *rung, d *Done, fx []LadderEffec
 	if d.Canceled && !r.canceled {
 		r.due = now + r.spec.Monitor.Interval // the hands did not want to
 	}
+	if !d.Canceled && r.state == Down {
+		return l.strayed(now, r, d, fx)
+	}
 	if d.Canceled || r.state != Up {
 		return fx
 	}
@@ -124,6 +131,32 @@ func (l *Ladder) monitored(now time.Duration, r *rung, d *Done, fx []LadderEffec
 			Text: fmt.Sprintf("%s: monitor failed, %d of %d: %s", r.spec.Name, r.failures, r.spec.Monitor.Failures, d.Detail)})
 	}
 	return l.broke(now, r, d, fx)
+}
+
+// strayed: a look at a step that is Down, on a host that does not serve. What is up
+// there has been started by somebody else, maybe for a reason: it is told, and left alone.
+func (l *Ladder) strayed(now time.Duration, r *rung, d *Done, fx []LadderEffect) []LadderEffect {
+	r.lastAt, r.due = now, now // the next one is a Qualify
+	was := r.stray
+	switch {
+	case !d.OK, d.State == Unknown:
+		return fx // could not be found out
+	case d.State != Up:
+		r.stray = ""
+	default:
+		r.stray = d.Detail
+		if r.stray == "" {
+			r.stray = Up.String()
+		}
+	}
+	switch i := l.index(r); {
+	case was == "" && r.stray != "":
+		fx = append(fx, LadderEffect{Kind: Note, Step: i, How: Warn,
+			Text: withDetail(r.spec.Name+" is up although this host does not serve: somebody else has started it, and it is left alone", d.Detail)})
+	case was != "" && r.stray == "":
+		fx = append(fx, LadderEffect{Kind: Note, Step: i, Text: r.spec.Name + ", which somebody else had started, is down again"})
+	}
+	return fx
 }
 
 // broke: a step that was up is not. It is repaired in place, or another host serves.

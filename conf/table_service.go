@@ -27,7 +27,7 @@ func serviceBlock() block {
 			{name: "hold_off_max", kind: duration, def: "10m", shortest: time.Second, longest: 24 * time.Hour,
 				doc: "What the hold-off grows to at most.", example: `hold_off_max = "1h"`},
 			{name: "qualify", kind: duration, def: "5s", shortest: 100 * time.Millisecond, longest: time.Hour, zero: true,
-				doc:     "How often a host that does not serve is asked whether it could (is the data good, is the unit there). One that could not takes no part. `\"0s\"`: never.",
+				doc:     "How often a host that does not serve is asked whether it could (is the data good, is the unit there). One that could not takes no part. At the pace of their monitors its steps are looked at, too: what somebody else has brought up is told, and left alone. `\"0s\"`: never.",
 				example: `qualify = "10s"`},
 		},
 		blocks: append([]block{safetyBlock()}, stepBlocks()...),

@@ -68,6 +68,9 @@ type StepStatus struct {
 	Stuck    bool    `json:"stuck,omitempty"`
 	// Unqualified is why it could not be brought up here.
 	Unqualified string `json:"unqualified,omitempty"`
+	// Stray is what was found of a step that is down, because this host does not serve,
+	// and that somebody else has brought up all the same.
+	Stray string `json:"stray,omitempty"`
 	// LookedAgo is the time since it was looked at last, absent if it never was.
 	LookedAgo *float64 `json:"looked_ago_seconds,omitempty"`
 	// Restarts are those within the window, Allowed how many may be.
@@ -128,7 +131,7 @@ func (l *Loop) oneService(now time.Duration, s *service) ServiceStatus {
 
 func stepStatus(now time.Duration, v *actions.StepView) StepStatus {
 	s := StepStatus{Name: v.Name, State: v.State.String(), For: (now - v.Since).Seconds(), Progress: v.Progress, Detail: v.Detail, Output: v.Output,
-		Degraded: v.Degraded, Stuck: v.Stuck, Unqualified: v.Unqualified, Restarts: v.Restarts, Allowed: v.Allowed,
+		Degraded: v.Degraded, Stuck: v.Stuck, Unqualified: v.Unqualified, Stray: v.Stray, Restarts: v.Restarts, Allowed: v.Allowed,
 		Starts: v.Counters.Starts, StartFailures: v.Counters.StartFailures, Stops: v.Counters.Stops, StopFailures: v.Counters.StopFailures,
 		Monitors: v.Counters.Monitors, MonitorFailures: v.Counters.MonitorFailures}
 	if v.Since == 0 {

@@ -50,7 +50,7 @@ func (p *statusPrinter) services(w io.Writer) {
 // calm reports whether a group is simply up or down.
 func calm(s *daemon.ServiceStatus) bool {
 	return (s.State == "up" || s.State == "down") && s.Unqualified == "" && !slices.ContainsFunc(s.Steps, func(k daemon.StepStatus) bool {
-		return k.Degraded || k.Stuck || k.State == "neither" || k.State == "unknown"
+		return k.Degraded || k.Stuck || k.Stray != "" || k.State == "neither" || k.State == "unknown"
 	})
 }
 
@@ -115,6 +115,8 @@ func (p *statusPrinter) stepRow(k *daemon.StepStatus) []cell {
 		state, paint, since = doing(k.Doing), p.yellow, rest(k.DoingFor)
 	case k.Degraded:
 		state, paint = state+", degraded", p.yellow
+	case k.Stray != "":
+		state, paint = "up, not by us", p.yellow
 	case k.State == "up":
 		paint = p.green
 	case k.State != "down":
@@ -130,6 +132,9 @@ func stepNotes(k *daemon.StepStatus) (out []string) {
 		out = append(out, clean(k.Progress))
 	case k.Detail != "" && !(k.State == "down" && !k.Stuck && couldBe(k.Detail)):
 		out = append(out, clean(k.Detail))
+	}
+	if k.Stray != "" {
+		out = append(out, "somebody else has started it: "+clean(k.Stray))
 	}
 	if k.Unqualified != "" && k.Unqualified != k.Detail {
 		out = append(out, "could not be brought up: "+clean(k.Unqualified))

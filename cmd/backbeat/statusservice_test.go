@@ -124,3 +124,19 @@ func TestStatusDoesNotAlarmForNothing(t *testing.T) {
 		t.Errorf("a step that could be brought up: %q", list)
 	}
 }
+
+// What somebody else has started on a host that does not serve is a warning, and seen
+// in the table.
+func TestStatusOfAStray(t *testing.T) {
+	s := site("down", 0)
+	s.Steps[2].Stray = "active (running), main pid 812"
+	o := &obedient{before: webWith(s)}
+	socket := serveWith(t, control.ReloadResult{}, o.answer)
+	code, out, _ := newBench().run("status", "--control", socket)
+	if code != 0 || !strings.Contains(out, "up, not by us") || !strings.Contains(out, "is up although this host does not serve") || !strings.Contains(out, "main pid 812") {
+		t.Errorf("exit %d\n%s", code, out)
+	}
+	if code, out, _ := newBench().run("status", "--check", "--control", socket); code != 1 || !strings.Contains(out, "somebody else has started it") {
+		t.Errorf("--check: exit %d, %s", code, out)
+	}
+}

@@ -107,6 +107,8 @@ func groupWarnings(st *control.Status) (out []string) {
 		for k := range s.Steps {
 			if v := &s.Steps[k]; v.Degraded {
 				out = append(out, fmt.Sprintf("%s: %s is up, but degraded: %s", name, clean(v.Name), clean(v.Detail)))
+			} else if v.Stray != "" {
+				out = append(out, fmt.Sprintf("%s: %s is up although this host does not serve, so that it may run on two: somebody else has started it (%s); stop it", name, clean(v.Name), clean(v.Stray)))
 			}
 		}
 	}
