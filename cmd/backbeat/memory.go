@@ -63,31 +63,17 @@ const (
 func (m *memory) run(ctx context.Context) error {
 	tick := time.NewTicker(returnEvery)
 	defer tick.Stop()
+	free := []metrics.Sample{{Name: "/memory/classes/heap/free:bytes"}}
 	for n := 0; ; n++ {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
 		}
-		if n < 2 || unused() > returnAbove {
+		if metrics.Read(free); n < 2 || free[0].Value.Kind() == metrics.KindUint64 && free[0].Value.Uint64() > returnAbove {
 			debug.FreeOSMemory()
 		}
 	}
-}
-
-// unused is how many bytes of the heap nobody needs: what is free already, and what
-// has been made since the last collection, most of which is garbage by now. With
-// little going on the next collection may be minutes away.
-func unused() uint64 {
-	s := []metrics.Sample{{Name: "/memory/classes/heap/free:bytes"}, {Name: "/memory/classes/heap/objects:bytes"}, {Name: "/gc/heap/live:bytes"}}
-	metrics.Read(s)
-	for i := range s {
-		if s[i].Value.Kind() != metrics.KindUint64 {
-			return 0 // a runtime that counts differently
-		}
-	}
-	free, objects, live := s[0].Value.Uint64(), s[1].Value.Uint64(), s[2].Value.Uint64()
-	return free + objects - min(objects, live)
 }
 
 // mayLock reports whether no limit applies to locked memory: with one the runtime

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"runtime/debug"
 	"strings"
 	"testing"
 
@@ -34,27 +33,6 @@ func TestSettle(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 }
-
-// What has become garbage since the last collection counts as unused, although it is
-// not free yet.
-func TestUnused(t *testing.T) {
-	defer debug.SetGCPercent(debug.SetGCPercent(-1))
-	debug.FreeOSMemory()
-	before := unused()
-	for range 64 {
-		garbage = make([]byte, 256<<10)
-	}
-	garbage = nil
-	if after := unused(); after < before+returnAbove {
-		t.Errorf("16 MB of garbage: unused %d before, %d after", before, after)
-	}
-	debug.FreeOSMemory()
-	if after := unused(); after > returnAbove {
-		t.Errorf("%d unused after everything has been given back", after)
-	}
-}
-
-var garbage []byte // on the heap
 
 // Without real time status says which interval is safe: as a warning where a shorter
 // one is configured, as a note where none is.
