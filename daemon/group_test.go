@@ -136,6 +136,22 @@ func TestFaultOfOneMemberIsOneOfAll(t *testing.T) {
 	g.wantStates("backup", "backup")
 }
 
+// On one link the Active is heard; on the other, which is cut, only a host that takes no
+// part, and says that it holds nothing: that is nobody's resignation.
+func TestGroupIgnoresTheWordOfABystander(t *testing.T) {
+	g := newGroupRig(t).upBoth()
+	for i := range 20 {
+		g.hear(eth0, 1, 200, 51)
+		if i > 5 {
+			g.hear(eth1, 2, 0, 52)
+		}
+		g.wait(s)
+	}
+	if in, out := g.state("inside"), g.state("outside"); in != "backup" || out != "backup" {
+		t.Errorf("inside is %s, outside %s: %s", in, out, g.history())
+	}
+}
+
 // A carrier that flickers within link_down_delay is no news to the others.
 func TestGroupWaitsForAFlickeringLink(t *testing.T) {
 	routers := pair()

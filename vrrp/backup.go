@@ -192,9 +192,9 @@ func (r *Router) bystander(e *Received) bool {
 	return r.heard.Src.IsValid() && r.heard.Src != e.Src && e.At-r.heard.At <= r.heard.Interval+r.skewTime()
 }
 
-// GaveUp reports whether a priority 0 may be that of the Active, and not of somebody
-// else while that one is heard.
-func (r *Router) GaveUp(e *Received) bool { return !r.bystander(e) }
+// GaveUp reports whether a priority 0 is that of the Active, and not of somebody else: on
+// a link that is cut a host in standby may be all that is heard.
+func (r *Router) GaveUp(e *Received) bool { return r.heard.Src == e.Src }
 
 // healthier reports whether not to preempt would mean to leave an Active that says it is
 // degraded alone: that is not what the setting is for.

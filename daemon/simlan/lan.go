@@ -48,6 +48,8 @@ type Options struct {
 	// an address has come or gone, or its interface has; all may be nil.
 	After, Disturbed func()
 	Moved            func(h *Host, a netip.Prefix)
+	// Faulted is called with each fault, as it would be printed; may be nil.
+	Faulted func(format string, args []any)
 	// Stepped is called when a step of a service group has changed; may be nil.
 	Stepped func(h *Host, job *actions.Job)
 }
@@ -279,6 +281,9 @@ func (n *LAN) Heal() {
 
 // Fault writes a change for the worse or the better down; the calm has to begin anew.
 func (n *LAN) Fault(format string, args ...any) {
+	if f := n.Opt.Faulted; f != nil {
+		f(format, args)
+	}
 	n.Note(nil, "--- "+format, args...)
 	n.disturbed()
 }

@@ -254,7 +254,7 @@ func (n *NIC) fault(format string, args ...any) {
 	if n.host.lan.links > 1 {
 		where += " " + n.Name
 	}
-	n.host.lan.Fault(where+": "+format, args...)
+	n.host.lan.Fault("%s: "+format, append([]any{where}, args...)...)
 }
 
 // arrive is the network card: a packet is queued for the process, or lost.

@@ -13,7 +13,7 @@
 //
 // The same seed gives the same history, event for event (see package simlan).
 //
-// Parts: lan.go, host.go and life.go (a simlan.LAN, its hosts and the daemons on them, as the
+// Parts: tally.go counts what happens; lan.go, host.go and life.go (a simlan.LAN, its hosts and the daemons on them, as the
 // observer sees them), config.go and health.go (what they are configured to do), observe.go,
 // laws.go, adverts.go and steps.go (what must always be true), rest.go (what must be true at
 // rest), history.go, draw.go and faults.go (random histories); service.go (service groups),

@@ -48,7 +48,7 @@ func TestRandomHistories(t *testing.T) {
 	}
 	seeds := chosen(t)
 	t.Logf("%d seeds from %d to %d", len(seeds), seeds[0], seeds[len(seeds)-1])
-	liveAll(t, seeds)
+	liveAll(t, seeds).judge(t, len(seeds))
 }
 
 // chosen are the seeds of this run.
@@ -73,11 +73,12 @@ func chosen(t *testing.T) (seeds []uint64) {
 
 // liveAll lives histories, as many at one time as there are processors, and says
 // now and then how far it is.
-func liveAll(t *testing.T, seeds []uint64) {
+func liveAll(t *testing.T, seeds []uint64) *census {
 	// A history lives in a few megabytes: without this the collector never rests.
 	defer debug.SetGCPercent(debug.SetGCPercent(3200))
 	var next, failures atomic.Int64
 	began := time.Now()
+	all := &census{times: map[string]int{}, in: map[string]int{}}
 	var wg sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
 		wg.Go(func() {
@@ -89,7 +90,9 @@ func liveAll(t *testing.T, seeds []uint64) {
 				if i%2000 == 0 && i > 0 {
 					fmt.Printf("%d of %d histories, %d failures, %s\n", i, len(seeds), failures.Load(), time.Since(began).Round(time.Second))
 				}
-				if _, err := live(seeds[i], false); err != nil {
+				lan, err := live(seeds[i], false)
+				all.add(lan.Tally())
+				if err != nil {
 					failures.Add(1)
 					skip := shrink(seeds[i], err)
 					t.Errorf("seed %d: %v\n%s\nagain: go test ./test/sim -run RandomHistories -seed %d -skip %s -v", seeds[i], err, tail(seeds[i], skip...), seeds[i], numbers(skip))
@@ -98,6 +101,7 @@ func liveAll(t *testing.T, seeds []uint64) {
 		})
 	}
 	wg.Wait()
+	return all
 }
 
 // live turns a panic of the loop into a failure with a seed.

@@ -53,7 +53,7 @@ func New(o Options) *LAN {
 	}
 	n.LAN = simlan.New(simlan.Options{Seed: o.Seed, Hosts: specs, MinDelay: o.MinDelay, MaxDelay: o.MaxDelay, KernelDelay: o.KernelDelay,
 		HookDelay: o.HookDelay, WakeDelay: o.WakeDelay, HookFailures: o.HookFailures, OddClocks: o.OddClocks, Transcript: o.Transcript,
-		StepDelay: o.StepDelay, LookDelay: o.LookDelay, Disks: o.Disks, Ignorant: o.Ignorant, Stepped: n.watch.stepped,
+		StepDelay: o.StepDelay, LookDelay: o.LookDelay, Disks: o.Disks, Ignorant: o.Ignorant, Stepped: n.watch.stepped, Faulted: n.watch.faulted,
 		Born: n.born, After: n.watch.judge, Disturbed: n.watch.disturb})
 	for _, h := range n.LAN.Hosts() {
 		n.hosts = append(n.hosts, newHost(n, h))

@@ -137,6 +137,7 @@ func (p *life) HookFailed(actions.HookJob) { p.count.failures++ }
 func (p *life) Logged(l daemon.Line) {
 	p.o.stirs++
 	p.count.lines++
+	p.o.tally.said(l.Text)
 	if strings.HasPrefix(l.Text, "stopping: ") {
 		p.hasty = p.hasty || p.leaving || !yields(&l)
 		p.leaving = true
@@ -160,5 +161,8 @@ func yields(l *daemon.Line) bool {
 // Transition judges a record.
 func (p *life) Transition(t daemon.Transition) {
 	p.o.stirs++
+	if t.Seq > p.lastSeq {
+		p.o.tally["because of "+t.Cause]++
+	}
 	p.o.transition(p, t)
 }

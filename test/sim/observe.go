@@ -67,11 +67,13 @@ type observer struct {
 	longest  map[key]time.Duration     // longest interval anybody ever had
 	covered  map[netip.Prefix]*coverage
 
+	tally       Tally
 	transitions int
 	stirs       int             // everything but adverts, looks and checks
 	changes     int             // transitions from and to Active
 	unlooked    bool            // a step has died that nobody looks at
 	moves       int             // jobs that move a step
+	apart       bool            // a group has followed different routers on two hosts
 	deafness    string          // why somebody may not have heard something
 	beyond      string          // why not even fencing promises anything
 	late        map[string]bool // groups whose release was not waited for any longer
@@ -90,7 +92,7 @@ type coverage struct {
 }
 
 func (o *observer) init(n *LAN) {
-	*o = observer{lan: n, rivals: map[rivalry]time.Duration{}, longest: map[key]time.Duration{}, covered: map[netip.Prefix]*coverage{}, late: map[string]bool{}}
+	*o = observer{lan: n, tally: Tally{}, rivals: map[rivalry]time.Duration{}, longest: map[key]time.Duration{}, covered: map[netip.Prefix]*coverage{}, late: map[string]bool{}}
 }
 
 // disturb begins the calm anew.

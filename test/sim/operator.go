@@ -2,9 +2,11 @@ package sim
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/backbeat-ha/backbeat/daemon"
+	"github.com/backbeat-ha/backbeat/daemon/simlan"
 )
 
 var verbs = []daemon.CommandVerb{daemon.CommandStandby, daemon.CommandStandby, daemon.CommandOnline, daemon.CommandMove, daemon.CommandMove, daemon.CommandMove,
@@ -15,8 +17,9 @@ var verbs = []daemon.CommandVerb{daemon.CommandStandby, daemon.CommandStandby, d
 func (h *History) operate(host *Host) {
 	rng := h.lan.Rand()
 	c := daemon.Command{Verb: verbs[rng.IntN(len(verbs))], Here: rng.IntN(3) == 0, Pin: rng.IntN(4) == 0, Force: rng.IntN(3) == 0, Unmanage: rng.IntN(4) == 0}
-	if c.Verb == daemon.CommandFenceConfirm && !h.alone(host) {
-		return // it would not be true
+	if c.Verb == daemon.CommandFenceConfirm {
+		h.confirm(host)
+		return
 	}
 	if rng.IntN(3) > 0 {
 		c.For = []time.Duration{3 * time.Second, 20 * time.Second}[rng.IntN(2)]
@@ -38,6 +41,26 @@ func (h *History) operate(host *Host) {
 		c.Name = names[2+rng.IntN(len(names)-2)]
 	}
 	host.Order(c)
+}
+
+// confirm is an operator's word, given where the devices fail: the other hosts are off.
+func (h *History) confirm(host *Host) {
+	names := stepsOf(host.Config())
+	if h.peaceful || len(names) == 0 {
+		return
+	}
+	for _, o := range h.lan.hosts {
+		if o != host && !o.Off() {
+			h.power(o, 20*h.unit)
+		}
+	}
+	host.troubles = append(host.troubles, trouble{verbs: fences, often: 1, deed: simlan.Deed{Fails: "no route to BMC"}})
+	h.lan.After(6*h.unit+2*time.Second, func() {
+		if h.alone(host) {
+			group, _, _ := strings.Cut(names[0], "/")
+			host.Order(daemon.Command{Verb: daemon.CommandFenceConfirm, Name: group})
+		}
+	})
 }
 
 // alone reports whether all other hosts are off for certain.

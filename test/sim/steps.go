@@ -193,6 +193,7 @@ func (o *observer) estranged(p *life, cfg *daemon.Config) {
 			theirs := followedKeys(h.Process.Config, name)
 			if !slices.ContainsFunc(followedKeys(cfg, name), func(k key) bool { return slices.Contains(theirs, k) }) {
 				o.lan.deaf("two hosts follow different routers with " + name)
+				o.apart = true
 			}
 		}
 	}
@@ -305,7 +306,7 @@ func (n *LAN) checkServices(h *Host, page *daemon.StatusPage) {
 	cfg := h.Process.Config
 	for i := range cfg.Services {
 		c := &cfg.Services[i]
-		if h.order(daemon.OrderMaintenance, c.Ladder.Name) != nil {
+		if n.watch.apart || h.order(daemon.OrderMaintenance, c.Ladder.Name) != nil {
 			continue
 		}
 		serves := true

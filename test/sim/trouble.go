@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"strings"
 	"time"
 
 	"github.com/backbeat-ha/backbeat/actions"
@@ -56,6 +57,7 @@ func (h *Host) acts(job *actions.Job) simlan.Deed {
 				if t.deed.Lies || t.deed.Hangs {
 					h.unsure[job.Name] = true
 				}
+				h.lan.watch.tally.deed(job, &t.deed)
 				return t.deed
 			}
 		}
@@ -98,29 +100,64 @@ func stepsOf(cfg *daemon.Config) (names []string) {
 	return names
 }
 
-// trouble gives a host's hands some for a while, or lets a step of it die.
+// trouble gives a host's hands some for a while, or lets a step of it die. A trouble that
+// nothing is asked of the hands in is none, so mostly something is.
 func (h *History) trouble(host *Host, later time.Duration) {
 	rng := h.lan.Rand()
+	for _, o := range h.lan.hosts {
+		if o.hasAny() && rng.IntN(2) == 0 {
+			host = o // where there is something to bring down
+		}
+	}
 	names := stepsOf(host.Config())
 	if len(names) == 0 {
 		return
 	}
 	name := names[rng.IntN(len(names))]
-	if rng.IntN(3) == 0 {
+	if rng.IntN(4) == 0 {
 		host.unsure[name] = true
 		host.Die(name)
 		return
 	}
 	t := troubles[rng.IntN(len(troubles))]
-	if t.step = name; rng.IntN(3) == 0 || t.verbs[0] == actions.Fence {
+	if h.fences() && rng.IntN(4) == 0 {
+		t = troubles[len(troubles)-1-rng.IntN(2)] // the devices'
+	}
+	if t.step = name; rng.IntN(2) == 0 || t.verbs[0] == actions.Fence {
 		t.step = ""
 	}
 	h.lan.Fault("%s: %v of %q: %+v", host.Name, t.verbs, t.step, t.deed)
 	host.troubles = append(host.troubles, t)
-	h.lan.After(2*later, func() {
+	if rng.IntN(4) > 0 {
+		h.provoke(host, &t, name, later)
+	}
+	h.lan.After(2*later+time.Second, func() {
 		if len(host.troubles) > 0 {
 			h.lan.Fault("%s: hands are well", host.Name)
 			host.troubles = nil
 		}
 	})
+}
+
+// provoke asks something of hands in trouble.
+func (h *History) provoke(host *Host, t *trouble, step string, later time.Duration) {
+	group, step, _ := strings.Cut(step, "/")
+	switch rng := h.lan.Rand(); {
+	case t.verbs[0] == actions.Fence && !h.peaceful:
+		for _, o := range h.lan.hosts {
+			if o != host {
+				h.power(o, later)
+			}
+		}
+	case t.verbs[0] == actions.Start && rng.IntN(2) == 0, t.verbs[0] == actions.Look:
+		host.unsure[group+"/"+step] = true
+		host.Die(group + "/" + step)
+	default:
+		verb := []daemon.CommandVerb{daemon.CommandGroupRestart, daemon.CommandMove, daemon.CommandStandby, daemon.CommandGroupStop}[rng.IntN(4)]
+		c := daemon.Command{Verb: verb, Name: group, For: 3 * time.Second}
+		if verb == daemon.CommandGroupStop {
+			c.For, c.Step = 0, step
+		}
+		host.Order(c)
+	}
 }
