@@ -81,31 +81,70 @@ func (s *service) standStill(ctx context.Context, to successor) bool {
 	s.post(daemon.HandOver{Reply: reply, Cancel: cancel})
 	timer := time.NewTimer(standPatience)
 	defer timer.Stop()
-	var h daemon.Handoff
-	select {
-	case h = <-reply:
-	case <-ctx.Done():
-		// The loop has ended: by this, or by something else.
-		select {
-		case h = <-reply:
-		default:
-			s.handed.Store(false)
-			return false
-		}
-	case <-timer.C:
+	h, told := s.awaitStill(ctx, reply, timer.C)
+	if told != "" {
 		close(cancel)
 		select {
-		case h = <-reply: // at the last moment
+		case left := <-reply: // at the last moment
+			h = &left
 		case <-time.After(100 * time.Millisecond):
 			s.handed.Store(false)
-			s.log(slog.LevelWarn, fmt.Sprintf("cannot be replaced: steps of a service group have been on their way for %s", standPatience))
+			s.log(slog.LevelWarn, "not replaced: "+told)
 			return false
 		}
 	}
-	if err := journal.WriteHandoff(s.opt.runtimeDir, h, versionText()); err != nil {
+	if h == nil {
+		s.handed.Store(false)
+		return false
+	}
+	if err := journal.WriteHandoff(s.opt.runtimeDir, *h, versionText()); err != nil {
 		s.log(slog.LevelError, err.Error()+"; the next start is as after a crash")
 	}
 	return true
+}
+
+// awaitStill waits for what the loop leaves. It is nil if the loop has ended for another
+// reason; or if it is not to be waited for any longer: then told says why. A stop
+// does not wait, and is obeyed after; a HUP comes after, too.
+func (s *service) awaitStill(ctx context.Context, reply <-chan daemon.Handoff, late <-chan time.Time) (h *daemon.Handoff, told string) {
+	hup := false
+	defer func() {
+		if hup {
+			s.again(syscall.SIGHUP)
+		}
+	}()
+	for {
+		select {
+		case left := <-reply:
+			return &left, ""
+		case <-ctx.Done():
+			// The loop has ended: by this, or by something else.
+			select {
+			case left := <-reply:
+				return &left, ""
+			default:
+				return nil, ""
+			}
+		case <-late:
+			return nil, fmt.Sprintf("steps of a service group have been on their way for %s", standPatience)
+		case sig := <-s.got:
+			switch sig {
+			case syscall.SIGHUP:
+				hup = true
+			case syscall.SIGTERM, syscall.SIGINT:
+				s.again(sig)
+				return nil, "stopped while it was waited until nothing is being moved"
+			}
+		}
+	}
+}
+
+// again lets a signal come once more, if there is room.
+func (s *service) again(sig os.Signal) {
+	select {
+	case s.got <- sig:
+	default:
+	}
 }
 
 // inherit takes what the process before has left, if it has.

@@ -107,7 +107,7 @@ func (t *tool) serve(ctx context.Context, o runOptions) error {
 	s := &service{tool: t, opt: o, made: make(chan struct{}), ended: make(chan struct{}), broken: make(chan error, 1), got: got}
 	err = s.live(ctx, cfg, d)
 	if err == nil && s.handed.Load() && successor(s.next.Load()) == ourself {
-		return replace(got, func(err error) { fmt.Fprintln(t.err, err, "; this one goes on") })
+		return replace(got, func(err error) { fmt.Fprintf(t.err, "%v; this one goes on\n", err) })
 	}
 	return err
 }
@@ -356,6 +356,9 @@ func (s *service) signals(ctx context.Context) error {
 				default:
 				}
 			case syscall.SIGUSR2:
+				if asked {
+					continue // it is leaving
+				}
 				s.log(slog.LevelInfo, "SIGUSR2: the installed program takes over from this process")
 				if s.handOver(ctx, ourself) {
 					<-ctx.Done() // a part that ends before it is asked to has failed
