@@ -159,7 +159,7 @@ func TestAdoptedIsRenewedAtOnce(t *testing.T) {
 		end := run(t, k)
 		k.Want(mortal(link))
 		applied(t, posted, 1, 1)
-		time.Sleep(firstRenewal - 100*time.Millisecond)
+		<-time.After(firstRenewal - 100*time.Millisecond)
 		end() // it hands over
 		for _, a := range []string{"192.0.2.1/24", "2001:db8::1/64"} {
 			if _, there := present(t, link, a); !there {
