@@ -180,7 +180,7 @@ func replace(got chan os.Signal, complain func(error)) error {
 	}
 	// Until the successor listens, these two would end it.
 	signal.Ignore(syscall.SIGHUP, syscall.SIGUSR2)
-	// From here until it listens (package early), two or three milliseconds, a stop is as
+	// From here until it listens (package early), some three milliseconds, a stop is as
 	// hard as KILL. Caught by this process, of which nothing is left, it would be lost.
 	signal.Stop(got)
 	env := append(os.Environ(), early.Env+"=1")

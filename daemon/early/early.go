@@ -1,7 +1,8 @@
 // Package early listens for a stop from the first moment of a program that has taken the
 // place of a running daemon (exec). The default action of a TERM would end it with
-// everything left as it is, and until main listens, all packages have been
-// initialized: 10 ms. This one imports so little that its turn comes after 1 to 2 ms.
+// everything left as it is. This one imports so little that its turn comes before all the
+// others: measured with real-time scheduling a TERM kills until 3 ms after exec, and
+// without this package until 5 to 6.
 package early
 
 import (
