@@ -198,6 +198,23 @@ func (in *inherit) check(s checks.Spec) checks.Spec {
 	return s
 }
 
+// tellGone names what the process before had in use and nobody has taken over: the
+// configuration that was read at the restart does not have it. A reload would have
+// brought it down.
+func (l *Loop) tellGone() {
+	for _, h := range l.inherit.routers {
+		if h.Memory.State == vrrp.Active {
+			l.log(slog.LevelWarn, fmt.Sprintf("(%s) was Active in the process before and is not configured any more: what it held goes, without a goodbye; a reload before the restart takes it out in order",
+				h.Name), slog.String("router", h.Name))
+		}
+	}
+	for _, h := range l.inherit.services {
+		if h.Up {
+			l.log(slog.LevelWarn, fmt.Sprintf("(%s) was up in the process before and is not configured any more: its steps stay as they are, and nobody looks after them; a reload before the restart brings them down", h.Name))
+		}
+	}
+}
+
 // recall puts a new router where the process before had it. It reports whether that was so.
 func (l *Loop) recall(now time.Duration, r *router) bool {
 	k := onWire{r.cfg.Interface, r.cfg.Spec.Family, r.cfg.Spec.VRID}

@@ -147,6 +147,7 @@ func New(cfg *Config, ports Ports) *Loop {
 	l.inherit, l.spoken = newInherit(ports.Handoff), newSpoken(ports.StandIn)
 	l.history.load(ports.Past)
 	l.reload(ports.Clock.Now(), cfg)
+	l.tellGone()
 	l.inherit = newInherit(nil) // what a later reload adds has no past
 	l.spoken.done = l.spoken.mute == 0
 	l.armOrders(ports.Clock.Now())

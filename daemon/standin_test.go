@@ -1,6 +1,7 @@
 package daemon_test
 
 import (
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -117,6 +118,21 @@ func TestStandInThatIsOver(t *testing.T) {
 
 func adverts(every time.Duration) func(*daemon.RouterConfig) {
 	return func(c *daemon.RouterConfig) { c.Spec.Interval = every }
+}
+
+// What the new configuration does not have any more is named: nobody looks after it.
+func TestHandOverOfWhatIsGone(t *testing.T) {
+	h := servingSite(t)
+	hand := h.g.handOver()
+	h.open, h.cut, h.g.lines = nil, nil, nil
+	h.g.follow(hand, 100*ms, config(), func(p *daemon.Ports) { p.Agents = h })
+	h.g.up()
+	said := strings.Join(h.g.linesFrom(slog.LevelWarn), "; ")
+	for _, want := range []string{"(web) was Active in the process before and is not configured any more", "(site) was up in the process before and is not configured any more"} {
+		if !strings.Contains(said, want) {
+			t.Errorf("%q is not said: %q", want, said)
+		}
+	}
 }
 
 // A router with another name is the same to the others: it goes on.
