@@ -32,6 +32,9 @@ func (t *tool) standInVerb() *cobra.Command {
 		Use: "stand-in", Hidden: true, Args: none,
 		Short: "Say the adverts of a daemon that is being replaced (started by it)",
 		RunE: func(*cobra.Command, []string) error {
+			// The name under which systemd logs it as left over: else that of the link in
+			// /proc by which it is started, "exe".
+			_ = os.WriteFile("/proc/self/comm", []byte("backbeat"), 0)
 			conn, err := inheritedSocket()
 			if err != nil {
 				return failed(fmt.Errorf("the daemon starts this, nobody else: %w", err))
