@@ -143,7 +143,7 @@ func devices(dir string) error {
 			return fmt.Errorf("mount /dev/%s: %w", name, err)
 		}
 	}
-	if err := os.WriteFile(dir+"/console", nil, 0o600); err != nil { // what systemd says, see machine.console
+	if err := os.WriteFile(dir+"/kmsg", nil, 0o600); err != nil { // what systemd says, see machine.end
 		return err
 	}
 	for name, to := range map[string]string{"fd": "/proc/self/fd", "stdin": "fd/0", "stdout": "fd/1", "stderr": "fd/2", "ptmx": "pts/ptmx"} {
@@ -189,6 +189,6 @@ func (p *plan) exec() error {
 	}
 	// "container" is how systemd is told that the kernel is not its own.
 	env := []string{"container=lab", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8"}
-	argv := strings.Fields(systemdPath + " --system --unit=basic.target --log-target=console --log-level=info --show-status=no systemd.firstboot=0")
+	argv := strings.Fields(systemdPath + " --system --unit=basic.target --log-target=kmsg --log-level=info --show-status=no systemd.firstboot=0")
 	return fmt.Errorf("start %s: %w", systemdPath, unix.Exec(systemdPath, argv, env))
 }

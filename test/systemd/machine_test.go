@@ -116,7 +116,7 @@ const logFile = "/var/log/backbeat.log"
 func (m *machine) end(groups []string) {
 	if m.t.Failed() && m.systemd != nil {
 		status, _ := m.host.Run(context.Background(), m.inside("systemctl", "status", "--no-pager", "backbeat")...)
-		m.t.Logf("== systemctl status\n%s\n== systemd\n%s\n== log of %s\n%s", status, m.read("/dev/console"), m.host.Name, m.log())
+		m.t.Logf("== systemctl status\n%s\n== systemd\n%s\n== log of %s\n%s", status, m.read("/dev/kmsg"), m.host.Name, m.log())
 	}
 	if m.systemd != nil {
 		m.systemd.Kill() // and with process 1 all others

@@ -160,13 +160,14 @@ func (p *pair) unnoticed(what string, act func()) {
 	}
 }
 
-// lossless fails if the client has lost something since an instant, unless the machine stood still.
+// lossless fails if the client has lost something since an instant, unless the machine
+// stood still for as long.
 func (p *pair) lossless(what string, from time.Duration) {
 	p.t.Helper()
 	r := p.probe.Since(from)
 	stall := max(p.lab.Stall(from), r.WorstStall)
 	p.t.Logf("%s: %v; the machine's worst stall %s", what, r, stall)
-	if r.Lost > 0 && stall < hiccup {
+	if r.Lost > 0 && (stall < hiccup || time.Duration(r.Lost)*time.Millisecond > stall) {
 		p.t.Errorf("%s: lost %d of %d", what, r.Lost, r.Sent)
 	}
 }

@@ -19,6 +19,11 @@ func TestRestart(t *testing.T) {
 			for range 3 {
 				p.restarted("systemctl restart at " + interval)
 			}
+			// What docs/operations.md says that it may log.
+			said := p.read("/dev/kmsg")
+			if strings.Contains(said, "(exe)") || (interval != "1s") != strings.Contains(said, "(backbeat) in control group while starting unit") {
+				t.Errorf("systemd said:\n%s", said)
+			}
 		})
 	}
 }
