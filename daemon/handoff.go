@@ -279,7 +279,14 @@ func (l *Loop) recallService(now time.Duration, s *service) {
 	s.up, s.held = true, h.Term
 	aim := actions.Aim{Up: true, Peer: actions.PeerNone}
 	if !h.Claimed {
-		aim.Peer, aim.Word = h.Peer, wordPause // what has not been granted must not be taken now
+		// What has not been granted must not be taken now; who has said its word while
+		// nobody ran says it again at the advert after the next at the latest.
+		aim.Peer, aim.Word = h.Peer, wordPause
+		for i := range l.cfg.Routers {
+			if r := &l.cfg.Routers[i]; slices.Contains(s.cfg.Follows, r.Name) {
+				aim.Word = max(aim.Word, 2*r.Spec.Interval)
+			}
+		}
 	}
 	l.stepService(now, s, aim)
 	if h.Released && !h.Claimed {

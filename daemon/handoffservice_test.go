@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/backbeat-ha/backbeat/actions"
 	"github.com/backbeat-ha/backbeat/daemon"
 )
 
@@ -161,4 +162,25 @@ func TestHandOverWaitsWithoutSpinning(t *testing.T) {
 	if next, _ := h.g.loop.Turn(); next <= h.g.now {
 		t.Errorf("wants to turn at %v, now is %v", next, h.g.now)
 	}
+}
+
+// The other host may have said its word while nobody ran: it says it again, and is not
+// fenced before it could.
+func TestHandOverWaitsForTheWordAnew(t *testing.T) {
+	fenced := group1(func(c *daemon.ServiceConfig) {
+		c.Ladder.Safety = actions.SafetySpec{Mode: actions.SafetyFence, ReleaseTimeout: 20 * s, Fence: []actions.FenceSpec{{Name: "ipmi", Timeout: 5 * s}}}
+	})
+	h := services(t, fenced, web(priority(150)))
+	h.g.up()
+	for h.g.state("web") != "active" {
+		h.pass(100 * ms)
+	}
+	h.g.apply()
+	h.pass(200 * ms)
+	h.handOverSite(fenced)
+	h.pass(1500 * ms)
+	h.want(h.did(), "")
+	h.hear(0)
+	h.pass(500 * ms)
+	h.want(h.did(), "start drbd.data, start systemd.apache")
 }

@@ -67,8 +67,8 @@ const crossing = 100 * time.Millisecond
 
 // crossed reports whether a priority 0 may be of that kind: the Active before was well.
 func (r *router) crossed(at time.Duration) bool {
-	if at >= r.sinceInstant+min(crossing, r.cfg.Spec.Interval) {
-		return false
+	if at >= r.sinceInstant+min(crossing, r.cfg.Spec.Interval) || 2*r.cfg.Spec.Interval > r.service.cfg.Ladder.Safety.ReleaseTimeout {
+		return false // or the next word comes too late: who is well would be fenced
 	}
 	c := r.fsm.Why().Cause
 	return c == vrrp.CausePreempted || c == vrrp.CausePreemptHold || c == vrrp.CauseMoved
@@ -131,6 +131,9 @@ func (l *Loop) peerReleased(now time.Duration, r *router, owed bool) {
 	}
 	if r.owes(now) {
 		return
+	}
+	if s.cfg.Ladder.Safety.Mode != actions.SafetyFence && r.fsm.Why().Cause == vrrp.CauseNoResponse && now < r.sinceInstant+meetPause {
+		return // others may have become Active at this moment, and hear it too
 	}
 	switch before := r.fsm.Before(); {
 	case owed:

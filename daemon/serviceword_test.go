@@ -164,3 +164,36 @@ func TestWhoWaitedSaysItsWordLater(t *testing.T) {
 		t.Error("says nothing")
 	}
 }
+
+// Slow adverts: the word that comes right after the takeover is the only one before
+// release_timeout, and counts.
+func TestWordOfASlowPeerCounts(t *testing.T) {
+	h := services(t, group1(func(c *daemon.ServiceConfig) { c.Ladder.Safety.ReleaseTimeout = 4 * s }), web(priority(150), func(c *daemon.RouterConfig) { c.Spec.Interval = 9 * s }))
+	h.g.up()
+	for i := 0; h.g.state("web") != "active"; i++ {
+		if i%50 == 0 {
+			h.hear(100)
+		}
+		h.pass(20 * ms)
+	}
+	h.pass(50 * ms)
+	h.hear(0)
+	h.pass(500 * ms)
+	h.want(h.did(), "start drbd.data, start systemd.apache")
+}
+
+// Several hosts take over at one moment, in the silence of a fourth, which comes back and
+// says that it holds nothing: all of them hear it, and one of them will stay Active.
+func TestWordToSeveralActives(t *testing.T) {
+	h := services(t, group1(), web(priority(150)))
+	h.g.up()
+	h.hear(200)
+	for h.g.state("web") != "active" {
+		h.pass(10 * ms)
+	}
+	h.hear(0)
+	h.pass(100 * ms)
+	h.want(h.did(), "")
+	h.pass(200 * ms)
+	h.want(h.did(), "start drbd.data, start systemd.apache")
+}

@@ -3,6 +3,7 @@ package sim_test
 import (
 	"flag"
 	"fmt"
+	"os"
 	"runtime"
 	"runtime/debug"
 	"slices"
@@ -149,6 +150,28 @@ func tail(seed uint64, skip ...int) string {
 	lines := strings.Split(strings.TrimSpace(lan.Transcript()), "\n")
 	lines = slices.DeleteFunc(lines, func(l string) bool { return strings.Contains(l, "  advert ") && !strings.HasSuffix(l, "priority 0") })
 	return strings.Join(lines[max(0, len(lines)-120):], "\n")
+}
+
+// Histories that have shown something once are lived in every run.
+func TestSeedsThatHaveShownSomething(t *testing.T) {
+	text, err := os.ReadFile("testdata/seeds.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var seeds []uint64
+	for line := range strings.Lines(string(text)) {
+		if n, _, _ := strings.Cut(line, " "); n != "#" {
+			s, err := strconv.ParseUint(n, 10, 64)
+			if err != nil {
+				t.Fatalf("%q: %v", line, err)
+			}
+			seeds = append(seeds, s)
+		}
+	}
+	if len(seeds) == 0 {
+		t.Fatal("no seeds")
+	}
+	liveAll(t, seeds)
 }
 
 // The same seed gives the same history, event for event.

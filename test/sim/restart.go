@@ -114,8 +114,8 @@ func (p *life) HandedOver() {
 
 // inherit makes a life go on where the one before has been.
 func (p *life) inherit() {
-	h := p.o.lan.hosts[p.Host.ID]
-	if !p.o.lan.opt.Disks {
+	n, h := p.o.lan, p.o.lan.hosts[p.Host.ID]
+	if !n.opt.Disks {
 		return
 	}
 	for name, s := range h.before {
@@ -145,6 +145,9 @@ func (p *life) inherit() {
 		at := slices.IndexFunc(p.Config.Routers, func(c daemon.RouterConfig) bool { return keyOf(&c) == s.key })
 		if at < 0 {
 			continue
+		}
+		if p.Config.Routers[at].Name != r.Name && s.state == active && n.Now() > h.handedAt+2*time.Second && n.Now()-s.spoke >= 3*s.interval {
+			continue // too late to go on, and under the new name nobody writes that it died
 		}
 		c := *s
 		c.hookRouter, c.repeated = 0, 0                             // the next process does not know when neighbours were told last

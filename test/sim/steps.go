@@ -190,11 +190,12 @@ func (o *observer) estranged(p *life, cfg *daemon.Config) {
 			if h.Process == nil || h.Process == p.Process || serviceOf(h.Process.Config, name) == nil {
 				continue
 			}
-			theirs := followedKeys(h.Process.Config, name)
-			if !slices.ContainsFunc(followedKeys(cfg, name), func(k key) bool { return slices.Contains(theirs, k) }) {
-				o.lan.deaf("two hosts follow different routers with " + name)
-				o.apart = true
+			mine, theirs := followedKeys(cfg, name), followedKeys(h.Process.Config, name)
+			both := slices.DeleteFunc(slices.Clone(mine), func(k key) bool { return !slices.Contains(theirs, k) })
+			if len(both) < len(mine) || len(both) < len(theirs) {
+				o.lan.deaf("two hosts follow different routers with " + name) // a word on one of them says nothing of the others
 			}
+			o.apart = o.apart || len(both) == 0
 		}
 	}
 }
