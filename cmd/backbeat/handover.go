@@ -23,8 +23,10 @@ const (
 	// standPatience bounds the wait for a moment in which nothing is being moved.
 	standPatience = 10 * time.Second
 	// afterHandover is when what the process before had and nobody wants any more
-	// is taken off: by then every router has said what it wants.
-	afterHandover = time.Second
+	// is taken off: by then every router has said what it wants. With thousands that takes
+	// longer, 4,000 need one second.
+	afterHandover     = time.Second
+	afterHandoverEach = time.Millisecond
 )
 
 // successor is how the next process comes to be.

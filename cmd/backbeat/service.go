@@ -150,7 +150,7 @@ func (s *service) live(ctx context.Context, cfg *daemon.Config, d *conf.Diagnost
 	notifier := s.start("systemd notifications", s.notifier.run)
 	signals := s.start("signals", s.signals)
 	if s.adopted {
-		time.AfterFunc(afterHandover, func() { s.keeper.Tidy(s.removed) })
+		time.AfterFunc(afterHandover+time.Duration(len(cfg.Routers))*afterHandoverEach, func() { s.keeper.Tidy(s.removed) })
 	}
 
 	calm := urgent()

@@ -20,9 +20,11 @@ const (
 	// standInReady bounds the wait for a stand-in to come up, before anything is changed.
 	standInReady = 2 * time.Second
 	// standInFor is how long it speaks at most: as long as the kernel keeps addresses
-	// that nobody renews, if the next process does not come. The next one, with 4,000
-	// routers, needs one second.
-	standInFor = 2 * time.Second
+	// that nobody renews, if the next process does not come. Thousands of addresses have
+	// longer lifetimes (3 ms for each), and the next process with 4,000 routers needs more
+	// than one second, so each advert adds a little.
+	standInFor     = 2 * time.Second
+	standInForEach = time.Millisecond
 )
 
 // standInVerb is what the daemon starts for the time between it and its successor.
@@ -137,7 +139,7 @@ func (s *service) speakOn() {
 	if s.standIn == nil {
 		return
 	}
-	until := s.wire.Now() + standInFor
+	until := s.wire.Now() + standInFor + time.Duration(s.wire.Left())*standInForEach
 	// First the note: one who speaks and of whom nobody knows would be worse than none.
 	err := journal.WriteStandIn(s.opt.runtimeDir, s.standIn.pid, until)
 	if err == nil {

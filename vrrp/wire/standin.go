@@ -63,6 +63,9 @@ func (p *Port) Leave(path *vrrp.Path, message []byte, next, every time.Duration)
 	p.left = append(p.left, b)
 }
 
+// Left is how many adverts have been noted.
+func (p *Port) Left() int { return len(p.left) }
+
 // HandOn gives what was left, and the sockets for it, to a stand-in, which says it
 // until then (CLOCK_BOOTTIME). It reports how many adverts those are; of none nothing is
 // said. To be called when the loop has ended.
