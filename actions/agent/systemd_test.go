@@ -283,36 +283,45 @@ func TestSystemdTimeoutAndForce(t *testing.T) {
 	}
 }
 
-// While systemd stops the daemon, a stop of a step would wait for the daemon's, which waits
-// for the step's: it is let go. One that also waits for a unit which needs the step waits on
-// for that. (Found under a real systemd, where `systemctl stop` hung.)
-func TestSystemdStopWhileWeAreStopped(t *testing.T) {
+// While systemd stops or restarts the daemon, a job of a step would wait for the daemon's,
+// which waits for the step's: it is let go. One that also waits for another unit waits on for
+// that. (Found under a real systemd, where `systemctl stop` hung.)
+func TestSystemdJobsWhileWeAreStopped(t *testing.T) {
 	t.Parallel()
+	const stopped, started = "Stop:apache2.service:replace", "Start:apache2.service:replace"
 	for name, c := range map[string]struct {
-		other string // the job of a unit that needs the step
-		ok    bool
-		modes string
+		verb            actions.Verb
+		own, later, net string // the jobs of us, of a unit that needs the step, of one that it needs
+		ok              bool
+		calls           string
 	}{
-		"only us":     {"", true, "Stop:apache2.service:replace Stop:apache2.service:ignore-dependencies"},
-		"another one": {"stop", false, "Stop:apache2.service:replace"},
+		"stop":                    {actions.Stop, "stop", "", "", true, stopped + " Stop:apache2.service:ignore-dependencies"},
+		"stop at shutdown":        {actions.Stop, "stop", "", "stop", true, stopped + " Stop:apache2.service:ignore-dependencies"},
+		"stop that waits on":      {actions.Stop, "stop", "stop", "", false, stopped},
+		"start while we restart":  {actions.Start, "restart", "", "", true, started + " Start:apache2.service:ignore-dependencies"},
+		"start that needs others": {actions.Start, "restart", "", "start", false, started},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := newBench(t)
 			f := newFakeSystemd(t, b)
 			u := loaded()
-			u.Active, u.Sub, u.Before = "active", "running", []string{"shutdown.target", "portal.service", ownUnit}
+			if c.verb == actions.Stop {
+				u.Active, u.Sub = "active", "running"
+			}
+			u.Before, u.After = []string{"shutdown.target", "portal.service", ownUnit}, []string{"net.service"}
 			f.Unit(apacheUnit, u)
-			f.Unit("portal.service", fakesystemd.Unit{Load: "loaded", Active: "active", JobType: c.other})
-			f.Unit(ownUnit, fakesystemd.Unit{Load: "loaded", Active: "deactivating", JobType: "stop"})
+			f.Unit("portal.service", fakesystemd.Unit{Load: "loaded", Active: "active", JobType: c.later})
+			f.Unit("net.service", fakesystemd.Unit{Load: "loaded", Active: "active", JobType: c.net})
+			f.Unit(ownUnit, fakesystemd.Unit{Load: "loaded", Active: "deactivating", JobType: c.own})
+			job := b.job(c.verb, web)
+			job.Timeout = 500 * time.Millisecond
 			began := time.Now()
-			job := b.job(actions.Stop, web)
-			job.Timeout = 300 * time.Millisecond
 			d := b.do(job)
 			if d.OK != c.ok {
 				t.Errorf("after %v: %+v", time.Since(began), d)
 			}
-			if calls := f.Called(); !strings.HasSuffix(calls, c.modes) {
+			if calls := f.Called(); !strings.HasSuffix(calls, c.calls) {
 				t.Errorf("calls %s", calls)
 			}
 		})

@@ -52,13 +52,9 @@ func (h *Hands) unitJobQueued(ctx context.Context, name string, up bool, tell sa
 		case <-ctx.Done():
 			return "", fmt.Errorf("not done after %v", time.Since(began).Round(100*time.Millisecond))
 		case <-early.C:
-			if !up {
-				h.letGo(ctx, name)
-			}
+			h.letGo(ctx, name, up)
 		case <-timer.C:
-			if !up {
-				h.letGo(ctx, name)
-			}
+			h.letGo(ctx, name, up)
 			u, err := h.units.unit(ctx, name)
 			switch {
 			case err != nil:
@@ -76,47 +72,53 @@ func (h *Hands) unitJobQueued(ctx context.Context, name string, up bool, tell sa
 	}
 }
 
-// heldUp is when a stop is first looked at for what it waits for.
+// heldUp is when a job is first looked at for what it waits for.
 const heldUp = 20 * time.Millisecond
 
 // ownUnit is what the drop-ins name.
 const ownUnit = "backbeat.service"
 
-// letGo lets a stop that waits for nothing but the daemon's own go on. At shutdown
+// letGo lets a job go on that waits for nothing but the daemon's own end. At shutdown
 // systemd is to leave our units to us, so they are ordered before ours (dropIn) and stop
-// after it; but while a job stops us, so does the one that we make then, and each would wait
-// for the other. What else it waits for, units that need this one, it goes on waiting for.
-func (h *Hands) letGo(ctx context.Context, name string) {
+// after it; but while a job stops or restarts us, so do the jobs that we make then, and each
+// would wait for the other. What else it waits for it goes on waiting for.
+func (h *Hands) letGo(ctx context.Context, name string, up bool) {
 	_ = h.units.with(ctx, func(l *systemdLink) error {
 		jobs, err := l.ListJobsContext(ctx)
 		if err != nil {
 			return err
 		}
-		leaving := map[string]bool{}
-		waits := false
+		queued, waits := map[string]string{}, false
 		for _, j := range jobs {
-			switch {
-			case j.Unit == name:
-				waits = j.Status == "waiting" && j.JobType == "stop"
-			case j.JobType == "stop" || j.JobType == "restart" || j.JobType == "try-restart":
-				leaving[j.Unit] = true
-			}
+			queued[j.Unit] = j.JobType
+			waits = waits || j.Unit == name && j.Status == "waiting"
 		}
-		if !waits || !leaving[ownUnit] {
+		if !waits || !leaves(queued[ownUnit]) {
 			return nil
 		}
-		later, err := l.GetUnitPropertyContext(ctx, name, "Before")
-		if err != nil {
-			return err
-		}
-		list, _ := later.Value.Value().([]string)
-		for _, other := range list {
-			if other != ownUnit && leaving[other] {
-				return nil
+		// As job_is_runnable in systemd's src/core/job.c: of two that are ordered, whoever
+		// stops goes first; a start also waits for whatever is to become of those before it.
+		for property, held := range map[string]func(job string) bool{"Before": leaves, "After": func(job string) bool { return up && job != "" }} {
+			p, err := l.GetUnitPropertyContext(ctx, name, property)
+			if err != nil {
+				return err
+			}
+			list, _ := p.Value.Value().([]string)
+			for _, other := range list {
+				if other != ownUnit && held(queued[other]) {
+					return nil
+				}
 			}
 		}
 		// It is the same job, which then heeds no order.
-		_, err = l.StopUnitContext(ctx, name, "ignore-dependencies", nil)
+		if up {
+			_, err = l.StartUnitContext(ctx, name, "ignore-dependencies", nil)
+		} else {
+			_, err = l.StopUnitContext(ctx, name, "ignore-dependencies", nil)
+		}
 		return err
 	})
 }
+
+// leaves reports whether a job of that type stops its unit.
+func leaves(job string) bool { return job == "stop" || job == "restart" || job == "try-restart" }

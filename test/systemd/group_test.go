@@ -120,6 +120,30 @@ func TestServiceGroup(t *testing.T) {
 	}
 }
 
+// A restart while the group is on its way up waits for it, and the group does not wait for
+// the restart: it is handed over with what has come up.
+func TestRestartWhileTheGroupStarts(t *testing.T) {
+	p := newPair(t, web("100ms"))
+	var blocks []string
+	for _, name := range []string{"one", "two", "three"} {
+		p.write("/etc/systemd/system/"+name+".service", "[Service]\nType=exec\nExecStartPre=/bin/sleep 0.3\nExecStart=/bin/sleep 3600\n")
+		blocks = append(blocks, fmt.Sprintf("  step \"systemd\" %q {\n    unit = \"%s.service\"\n  }\n", name, name))
+	}
+	p.configure(web("100ms", "service_group \"site\" {\n  follows = virtual_router.web\n"+strings.Join(blocks, "")+"}\n"))
+	p.systemctl("daemon-reload")
+	p.run()
+	p.until("the first step to be starting", func() bool { return p.property("one", "ActiveState") != "inactive" })
+	from := lab.Now()
+	p.systemctl("restart", "backbeat")
+	t.Logf("restarted in %s", lab.Now()-from)
+	p.serves()
+	p.lossless("a restart while the group starts", from)
+	p.only("r1")
+	if log := p.log(); !strings.Contains(log, "as in the process before") || strings.Contains(log, "stepped aside") {
+		t.Error("it was not handed over")
+	}
+}
+
 // After a kill the group runs on until the daemon is back, which brings it down, since the
 // other host may have the address by then, and up when it is Active again: never twice.
 func TestServiceGroupAfterACrash(t *testing.T) {

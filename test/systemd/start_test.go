@@ -46,6 +46,9 @@ func TestStart(t *testing.T) {
 	if info.Mode().Perm()&0o007 != 0 || p.do("stat", "-c", "%G", "/run/backbeat/control.sock") != "backbeat" {
 		t.Errorf("the socket is %v of group %s", info.Mode(), p.do("stat", "-c", "%G", "/run/backbeat/control.sock"))
 	}
+	if out := p.do("bash", "-c", ". /usr/share/bash-completion/completions/backbeat && complete -p backbeat"); !strings.Contains(out, "backbeat") {
+		t.Errorf("bash completes %q", out)
+	}
 	p.systemctl("enable", "backbeat")
 	if _, err := os.Lstat(p.path("/etc/systemd/system/multi-user.target.wants/backbeat.service")); err != nil {
 		t.Error(err)

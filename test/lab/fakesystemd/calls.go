@@ -65,7 +65,8 @@ func (f *Systemd) job(name, mode string, up bool) (godbus.ObjectPath, *godbus.Er
 		u.Job = uint32(f.jobs)
 	}
 	path := godbus.ObjectPath(fmt.Sprintf("/org/freedesktop/systemd1/job/%d", u.Job))
-	if u.waits = !up && mode != "ignore-dependencies" && f.held(u); u.waits {
+	if u.waits = mode != "ignore-dependencies" && f.held(u, up); u.waits {
+		u.waitsType = strings.ToLower(verb)
 		return path, nil
 	}
 	if result == "never" || !up && u.Stubborn {
@@ -85,12 +86,16 @@ func (f *Systemd) job(name, mode string, up bool) (godbus.ObjectPath, *godbus.Er
 	return path, nil
 }
 
-// held reports whether a stop of a unit waits for that of another one.
-func (f *Systemd) held(u *Unit) bool {
-	return slices.ContainsFunc(u.Before, func(name string) bool {
-		other := f.units[name]
-		return other != nil && other.JobType == "stop"
-	})
+// held reports whether a job of a unit waits for that of another one.
+func (f *Systemd) held(u *Unit, up bool) bool {
+	queued := func(name string) string {
+		if other := f.units[name]; other != nil {
+			return other.JobType
+		}
+		return ""
+	}
+	return slices.ContainsFunc(u.Before, func(name string) bool { return queued(name) == "stop" || queued(name) == "restart" }) ||
+		up && slices.ContainsFunc(u.After, func(name string) bool { return queued(name) != "" })
 }
 
 // finish ends the job of a unit and tells everybody, from a goroutine: the reply of
@@ -158,7 +163,7 @@ func (f *Systemd) ListJobs() ([]Queued, *godbus.Error) {
 	list := []Queued{}
 	for name, u := range f.units {
 		if u.waits {
-			list = append(list, Queued{u.Job, name, "stop", "waiting", "/org/freedesktop/systemd1/job/1", godbus.ObjectPath(busPath(name))})
+			list = append(list, Queued{u.Job, name, u.waitsType, "waiting", "/org/freedesktop/systemd1/job/1", godbus.ObjectPath(busPath(name))})
 		}
 		if u.JobType != "" {
 			list = append(list, Queued{u.Job, name, u.JobType, "running", "/org/freedesktop/systemd1/job/1", godbus.ObjectPath(busPath(name))})

@@ -19,10 +19,12 @@ type Unit struct {
 	// Job is the number of the unit's job, 0 for none, and JobType its type.
 	Job     uint32
 	JobType string
-	// Before are the units that it starts before and, as systemd has it, stops after: a
-	// stop waits while one of them has a job of type stop.
-	Before []string
-	waits  bool
+	// Before are the units that it starts before and, as systemd has it, stops after: its
+	// jobs wait while one of them has a job of type stop or restart; a start also while one
+	// of After has any.
+	Before, After []string
+	waits         bool
+	waitsType     string
 	// Start and Stop are the results of jobs, "never" for one that does not end; the
 	// states that they lead to follow from "done" and "failed" unless Then is set.
 	Start, Stop string
@@ -74,7 +76,7 @@ func (f properties) of(path godbus.ObjectPath) map[string]any {
 	}
 	return map[string]any{"LoadState": u.Load, "ActiveState": u.Active, "SubState": u.Sub, "Result": u.Result,
 		"UnitFileState": u.File, "MainPID": u.PID, "ExecMainCode": int32(1), "ExecMainStatus": u.Exit, "ControlGroup": u.Group,
-		"KillMode": u.Kill, "Type": u.Kind, "Restart": u.Restart, "RemainAfterExit": u.Remains, "TimeoutStopUSec": uint64(90e6), "TriggeredBy": u.Triggers, "Before": u.Before,
+		"KillMode": u.Kill, "Type": u.Kind, "Restart": u.Restart, "RemainAfterExit": u.Remains, "TimeoutStopUSec": uint64(90e6), "TriggeredBy": u.Triggers, "Before": u.Before, "After": u.After,
 		"Job": struct {
 			ID   uint32
 			Path godbus.ObjectPath
