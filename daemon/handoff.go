@@ -248,7 +248,8 @@ func (l *Loop) recall(now time.Duration, r *router) bool {
 	r.held, r.recalledAt = h.Held, now
 	if g := l.history.each[r.cfg.Name]; g != nil && len(g.records) > 0 {
 		r.record = g.records[len(g.records)-1]
-		if h.HookDue {
+		// Under another name the last record is of a router that had this one before.
+		if h.HookDue && r.record.Term == h.Memory.Term && r.record.To == h.Memory.State.String() {
 			r.hookDue = r.record
 		}
 		if h.Memory.State != vrrp.Active { // else when the kernel has answered the wish

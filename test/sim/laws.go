@@ -150,7 +150,7 @@ func (o *observer) discord(p *life) {
 				settle = max(settle, c.Spec.Settle, c.Spec.LinkDownDelay)
 			}
 		}
-		bound += settle + 2*auditEvery + gridSlack + 2*o.lan.opt.WakeDelay
+		bound += settle + o.lan.opt.LookDelay + 2*auditEvery + gridSlack + 2*o.lan.opt.WakeDelay
 		if actives == 0 || actives == len(g.Members) {
 			delete(p.mixed, g.Name)
 			continue
