@@ -246,9 +246,8 @@ func (l *Loop) recall(now time.Duration, r *router) bool {
 	// It is held although no wish has been made: what waits for a service group
 	// is there already.
 	r.held, r.recalledAt = h.Held, now
-	if g := l.history.each[r.cfg.Name]; g != nil && len(g.records) > 0 {
+	if g := l.history.each[h.Name]; g != nil && len(g.records) > 0 { // this life may have another name for it
 		r.record = g.records[len(g.records)-1]
-		// Under another name the last record is of a router that had this one before.
 		if h.HookDue && r.record.Term == h.Memory.Term && r.record.To == h.Memory.State.String() {
 			r.hookDue = r.record
 		}

@@ -117,6 +117,7 @@ type HookEvent struct {
 func hookInput(node string, cfg *RouterConfig, o actions.Occasion, t *Transition) (env []string, stdin []byte) {
 	ev := HookEvent{SchemaVersion: 1, Node: node, On: o.String(), Interface: cfg.Interface, VRID: cfg.Spec.VRID,
 		Family: cfg.Spec.Family.String(), Transition: *t}
+	ev.Transition.Router = cfg.Name // the process before may have had another name for it
 	for i := range cfg.Addresses {
 		ev.Addresses = append(ev.Addresses, cfg.Addresses[i].Prefix.String())
 	}
