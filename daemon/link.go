@@ -328,6 +328,9 @@ func (l *Loop) tellState(now time.Duration, r *router) {
 		return
 	}
 	l.letStay(r, st)
+	if !r.toldOnce {
+		r.service.touch(l) // it may have waited for this
+	}
 	r.told, r.toldOnce = st, true
 	before := r.fsm.State()
 	l.step(now, r, st)

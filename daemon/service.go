@@ -203,7 +203,9 @@ func (l *Loop) steer(now time.Duration, s *service) {
 	// One that is missing still waits for its predecessor to leave.
 	up := len(s.routers) > 0 && len(s.routers) == len(s.cfg.Follows) && !l.stopping
 	for _, r := range s.routers {
-		if r.fsm.State() != vrrp.Active || r.fsm.Parting() || r.reluctant() || r.leaving {
+		// One that goes on from the process before, and has not seen its link yet, may have
+		// been about to leave: what was not wanted up then waits until that is known.
+		if r.fsm.State() != vrrp.Active || r.fsm.Parting() || r.reluctant() || r.leaving || !r.toldOnce && !s.up {
 			up = false
 		}
 	}
