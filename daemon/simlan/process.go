@@ -158,6 +158,7 @@ func (p *Process) finished() {
 	p.lan().Note(p.Host, "has stopped")
 	for id := actions.RouterID(1); id <= p.lastID; id++ {
 		if w := p.Wishes[id]; w != nil && !w.Active {
+			p.Host.setSilence(w)
 			p.Host.RemoveUnwanted(&Wish{Wanted: actions.Wanted{Router: id}})
 		}
 	}

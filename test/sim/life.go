@@ -66,6 +66,11 @@ func (p *life) Configured(cfg *daemon.Config) {
 	}
 	p.begun, p.discordant, p.reloading = true, true, true
 	p.o.estranged(p, cfg)
+	for name, g := range p.groups {
+		if serviceOf(cfg, name) == nil {
+			g.unfit = false // should it come again, its ladder is another one
+		}
+	}
 	for i := range cfg.Routers {
 		k := keyOf(&cfg.Routers[i])
 		p.keys[cfg.Routers[i].Name], p.configs[k] = k, &cfg.Routers[i]
