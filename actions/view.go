@@ -15,6 +15,16 @@ func (l *Ladder) Known() bool {
 	return true
 }
 
+// Looked reports whether every step has been looked at: what Bottom says is so in truth.
+func (l *Ladder) Looked() bool {
+	for i := range l.steps {
+		if !l.steps[i].looked {
+			return false
+		}
+	}
+	return true
+}
+
 // Ready reports whether everything that is wanted is up: all steps, or those
 // below the limit an operator has set.
 func (l *Ladder) Ready() bool {

@@ -52,6 +52,8 @@ type RouterHandoff struct {
 	HookDue bool `json:"hook_due,omitempty"`
 	// ToldActive is who has been told that nothing is held here.
 	ToldActive netip.Addr `json:"told_active,omitzero"`
+	// ActiveAt is when an advert of the Active was last heard.
+	ActiveAt time.Duration `json:"active_at,omitempty"`
 }
 
 // CheckHandoff is what was known of one check.
@@ -68,6 +70,9 @@ type ServiceHandoff struct {
 	// Term is that of the router for which it was up; Owes that exclusive data may be in use.
 	Term uint64 `json:"term"`
 	Owes bool   `json:"owes"`
+	// Kept: it is not wanted up any more, in that term still, and nothing has been said
+	// after which another host could have taken exclusive data.
+	Kept bool `json:"kept,omitempty"`
 	// Claimed: exclusive data may be taken. If not, Peer is who may still have it,
 	// and Released says that they have let go.
 	Claimed  bool         `json:"claimed"`
@@ -137,14 +142,14 @@ func (l *Loop) handoff(now time.Duration) Handoff {
 			continue
 		}
 		out.Routers = append(out.Routers, RouterHandoff{SpokenFor: l.leave(r, &m), Name: r.cfg.Name, Interface: r.cfg.Interface, VRID: r.cfg.Spec.VRID, Family: r.cfg.Spec.Family,
-			Memory: m, WallSince: r.since, MovedHere: r.movedHere, Held: r.held, ToldActive: r.toldActive, HookDue: r.hookDue != nil || !r.hooks.Idle()})
+			Memory: m, WallSince: r.since, MovedHere: r.movedHere, Held: r.held, ToldActive: r.toldActive, ActiveAt: r.activeAt, HookDue: r.hookDue != nil || !r.hooks.Idle()})
 	}
 	for _, c := range l.checks {
 		out.Checks = append(out.Checks, CheckHandoff{Name: c.fsm.Spec().Name, Verdict: c.fsm.Verdict()})
 	}
 	for _, s := range l.services {
 		if !s.leaving {
-			h := ServiceHandoff{Name: s.cfg.Ladder.Name, Up: s.up, Term: s.held, Owes: s.owes, Told: s.toldTimes}
+			h := ServiceHandoff{Name: s.cfg.Ladder.Name, Up: s.up, Term: s.held, Owes: s.owes, Told: s.toldTimes, Kept: !s.up && s.held != 0 && !s.said}
 			if v := s.ladder.View(now); v.Limit < len(v.Steps) {
 				h.StoppedFrom = v.Steps[v.Limit].Name
 			}
@@ -237,7 +242,8 @@ func (l *Loop) recall(now time.Duration, r *router) bool {
 		l.spoken.of[r] = false
 		l.spoken.mute++
 	}
-	r.since, r.sinceInstant, r.movedHere, r.toldActive = h.WallSince, h.Memory.Since, h.MovedHere, h.ToldActive
+	r.since, r.sinceInstant, r.movedHere = h.WallSince, h.Memory.Since, h.MovedHere
+	r.toldActive, r.activeAt = h.ToldActive, h.ActiveAt
 	for _, s := range l.services {
 		if s.up && s.heldBy == 0 && len(s.cfg.Follows) > 0 && slices.Min(s.cfg.Follows) == r.cfg.Name {
 			s.heldBy = r.id
@@ -274,6 +280,9 @@ func (l *Loop) recallService(now time.Duration, s *service) {
 		l.stepService(now, s, actions.LimitHeight{Height: i})
 	}
 	if !h.Up {
+		if h.Kept {
+			s.held = h.Term
+		}
 		return
 	}
 	s.up, s.held = true, h.Term

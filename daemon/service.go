@@ -288,7 +288,7 @@ func (l *Loop) release(now time.Duration, s *service) {
 	if !s.owes || s.up || !s.ladder.Bottom() {
 		return
 	}
-	if !s.ladder.Known() || slices.ContainsFunc(s.routers, func(r *router) bool { return r.fsm.State() == vrrp.Active }) {
+	if !s.ladder.Looked() || slices.ContainsFunc(s.routers, func(r *router) bool { return r.fsm.State() == vrrp.Active }) {
 		return
 	}
 	if s.waited && s.awaits(now) {

@@ -28,9 +28,10 @@ func (l *Loop) sayNothingHeld(now time.Duration, r *router) {
 	if !r.fsm.CanLetGo() {
 		return
 	}
-	if r.fsm.State() == vrrp.Initialize && now-r.activeAt > 3*l.received.Advert.Interval {
-		// It has been silent, and who speaks now may have forgotten. A Backup would
-		// have become Active meanwhile.
+	if now-r.activeAt > l.received.Advert.Interval*3/2 {
+		// It has been silent, and may have forgotten: an owner that was switched off and on
+		// again speaks at once, before a Backup has become Active. If an advert was only
+		// lost, what it hears again does no harm.
 		r.toldActive = netip.Addr{}
 	}
 	r.activeAt = now
