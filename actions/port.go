@@ -274,6 +274,8 @@ type LinkAddress struct {
 	Tentative bool
 	// Secondary is the kernel's IFA_F_SECONDARY.
 	Secondary bool
+	// Left: an earlier process of ours had put it there, and it has been there since.
+	Left bool
 }
 
 // AnnounceSpec is the schedule of gratuitous ARP and unsolicited NA after a

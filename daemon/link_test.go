@@ -16,7 +16,8 @@ func addresses(texts ...string) func(*actions.LinkChanged) {
 		l.Addresses = nil
 		for _, t := range texts {
 			t, tentative := strings.CutSuffix(t, " tentative")
-			l.Addresses = append(l.Addresses, actions.LinkAddress{Prefix: netip.MustParsePrefix(t), Tentative: tentative})
+			t, left := strings.CutSuffix(t, " left")
+			l.Addresses = append(l.Addresses, actions.LinkAddress{Prefix: netip.MustParsePrefix(t), Tentative: tentative, Left: left})
 		}
 	}
 }
@@ -44,6 +45,9 @@ func TestSourceSelection(t *testing.T) {
 		{"never virtual", web(), nil, []string{"10.0.0.53/24", "10.0.0.1/24"}, "10.0.0.1"},
 		{"only virtual", web(), nil, []string{"10.0.0.53/24"}, ""},
 		{"the owner's own", web(owner), nil, []string{"10.0.0.53/24", "10.0.0.1/24"}, "10.0.0.53"},
+		{"left by the process before", web(family6), nil, []string{"fe80::99/64 left", "fe80::1/64"}, "fe80::1"},
+		{"only what was left", web(), nil, []string{"10.0.0.99/24 left"}, ""},
+		{"the owner's own, left", web(owner), nil, []string{"10.0.0.53/24 left", "10.0.0.1/24"}, "10.0.0.53"},
 		{"sticky", web(), []string{"10.0.0.9/24"}, []string{"10.0.0.1/24", "10.0.0.9/24"}, "10.0.0.9"},
 		{"gone", web(), []string{"10.0.0.9/24"}, []string{"10.0.0.1/24", "10.0.0.2/24"}, "10.0.0.1"},
 		{"link-local only", web(family6), nil, []string{"2001:db8::1/64", "fe80::1/64"}, "fe80::1"},

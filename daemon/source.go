@@ -13,7 +13,8 @@ import (
 
 // source selects the primary address: the configured one, else the one in use
 // while it is there, since it is the tie-break key and the advertised identity,
-// else the first in the kernel's order that is not virtual.
+// else the first in the kernel's order that is not virtual. What the process before has
+// left behind is not: this one may know nothing of the router it was for.
 func (k *link) source(r *router) netip.Addr {
 	k.refresh()
 	if want := r.cfg.Source; want.IsValid() {
@@ -51,7 +52,7 @@ func (k *link) refresh() {
 		addr := a.Prefix.Addr()
 		f := vrrp.FamilyOf(addr)
 		k.present[addr] = true
-		if a.Tentative || k.virtual[addr] > 0 {
+		if a.Tentative || k.virtual[addr] > 0 || a.Left && !k.owned(addr) {
 			continue
 		}
 		if f == vrrp.IPv6 && !addr.IsLinkLocalUnicast() {
@@ -60,6 +61,12 @@ func (k *link) refresh() {
 		}
 		k.usable[f] = append(k.usable[f], addr)
 	}
+}
+
+// owned reports whether an address is an owner's, and so the interface's own whoever put
+// it there.
+func (k *link) owned(a netip.Addr) bool {
+	return slices.ContainsFunc(k.routers, func(r *router) bool { return r.cfg.Owner && slices.Contains(r.cfg.Spec.Addresses, a) })
 }
 
 // noSource says why an interface has no address to send from.

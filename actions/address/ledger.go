@@ -65,6 +65,17 @@ func (l *ledger) gone(at place) {
 	}
 }
 
+// addresses returns what it says of addresses.
+func (l *ledger) addresses() map[place]entry {
+	list := make(map[place]entry)
+	for at, e := range l.entries {
+		if at.kind == anAddress {
+			list[at] = e
+		}
+	}
+	return list
+}
+
 // ours tells whether the ledger is sure that something is ours.
 func (l *ledger) ours(at place) bool { return l.entries[at].sure }
 

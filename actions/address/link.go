@@ -94,7 +94,11 @@ func (m *monitor) addresses(w *watchedLink, link int) ([]actions.LinkAddress, er
 	}
 	list := make([]actions.LinkAddress, 0, len(found))
 	for _, a := range found {
-		list = append(list, a.level())
+		l := a.level()
+		if e, known := m.left[a.place()]; known {
+			l.Left = e.made(&a)
+		}
+		list = append(list, l)
 	}
 	ended := time.Now()
 	// A fifth of the time at most goes into listing.

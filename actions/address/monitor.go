@@ -2,6 +2,7 @@ package address
 
 import (
 	"context"
+	"maps"
 	"time"
 
 	"github.com/mdlayher/netlink"
@@ -36,6 +37,8 @@ type monitor struct {
 	ask     *netlink.Conn
 	watched map[string]*watchedLink
 	witness witness
+	// left is what the ledger said of addresses at the start, as long as they are there.
+	left map[place]entry
 	// nextSync is when everything is compared; failures counts questions in a
 	// row that had no answer.
 	nextSync time.Time
@@ -56,7 +59,7 @@ func newMonitor(k *Keeper, ours uint32) (*monitor, error) {
 		events.Close()
 		return nil, err
 	}
-	return &monitor{keeper: k, ours: ours, events: events, ask: questions, watched: make(map[string]*watchedLink)}, nil
+	return &monitor{keeper: k, ours: ours, events: events, ask: questions, watched: make(map[string]*watchedLink), left: k.ledger.addresses()}, nil
 }
 
 // run reports until ctx ends.
@@ -147,6 +150,7 @@ func (m *monitor) addressNotice(msg netlink.Message, now time.Time) error {
 		return nil // we have renewed its lifetime, which happens a thousand times a second
 	}
 	if !there {
+		delete(m.left, at) // what comes there now is somebody else's, or wanted
 		if m.keeper.isHeld(at) {
 			m.keeper.lost(loss{at, m.witness.culprit(msg.Header.PID, a.prefix.Addr().Is6(), now), now})
 		}
@@ -305,6 +309,7 @@ func (m *monitor) resync(culprit string) error {
 	for _, a := range all {
 		there[a.place()] = true
 	}
+	maps.DeleteFunc(m.left, func(at place, _ entry) bool { return !there[at] })
 	m.unrouted = false
 	if _, err := m.listRouting(there); err != nil {
 		return err

@@ -245,10 +245,7 @@ func (b *broom) addresses() {
 	for _, at := range places {
 		e := b.ledger.entries[at]
 		m, present := byPlace[at]
-		// Somebody else's mark, or no mark on an address of which we never knew
-		// whether we had added it: not ours.
-		theirs := m.proto != 0 && m.proto != mark || !e.sure && m.proto != mark
-		if !present || theirs {
+		if !present || !e.made(&m) {
 			b.ledger.gone(at)
 			continue
 		}
@@ -257,6 +254,12 @@ func (b *broom) addresses() {
 		list = append(list, it)
 	}
 	b.removeAll(list)
+}
+
+// made reports whether an address that is there is the one we had added. With somebody
+// else's mark it is not, nor without a mark if we never knew whether we had added it.
+func (e entry) made(m *addressMessage) bool {
+	return m.proto == mark || e.sure && m.proto == 0
 }
 
 // routing removes routes and rules. The requests carry our mark, so nobody

@@ -104,7 +104,7 @@ func (n *NIC) level() actions.LinkChanged {
 	}
 	for _, a := range n.Kernel {
 		if !a.onMAC {
-			l.Addresses = append(l.Addresses, actions.LinkAddress{Prefix: a.Prefix})
+			l.Addresses = append(l.Addresses, actions.LinkAddress{Prefix: a.Prefix, Left: a.Router == adopted})
 		}
 	}
 	return l
