@@ -53,7 +53,9 @@ func (r *Router) Memorable() bool {
 
 // Recall puts a new Router where the one before has been, before its first Step.
 // With the first good LinkState it goes on: an Active advertises at once, and a
-// Backup gives the Active that it could not hear meanwhile one interval and skew.
+// Backup gives the Active that it could not hear meanwhile one interval and skew;
+// one that has heard nobody listens anew: the first advert of an Active that is slower
+// than itself may have come while nobody ran, and the second is as far off as its own wait.
 // A first LinkState with a fault is one that came to the router before.
 //
 // It reports false, and changes nothing, where that would not be safe: when an
@@ -96,7 +98,7 @@ func (r *Router) resumeFrom(now time.Duration, fx []Effect) []Effect {
 		return append(fx, Effect{Kind: Hold, Term: r.term}, Effect{Kind: Announce, Term: r.term})
 	}
 	down := m.Down
-	if down == Never { // it had won, and waited for its group
+	if down == Never || !r.heard.Src.IsValid() { // it had won, and waited for its group; or it has heard nobody yet
 		down = now + r.downInterval()
 	}
 	r.arm(timerActiveDown, max(down, now+r.activeInterval+r.skewTime()))

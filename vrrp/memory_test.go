@@ -68,6 +68,21 @@ func TestRecallBackup(t *testing.T) {
 	}
 }
 
+// One that has heard nobody yet does not know how slow an Active is that has begun in the
+// meantime: it listens as long as at a start.
+func TestRecallBackupThatHasHeardNobody(t *testing.T) {
+	g := started(t, spec4())
+	g.now += 2 * s
+	r, ok := next(t, g, 100*ms)
+	if !ok {
+		t.Fatal("not recalled")
+	}
+	g.want(r.Step(g.now, vrrp.LinkState{Source: self4}, nil), "")
+	if got := r.Deadline() - g.now; got < 3609*ms || got > 3611*ms {
+		t.Errorf("it waits for %v", got)
+	}
+}
+
 // The link went away while nobody looked.
 func TestRecallWithoutLink(t *testing.T) {
 	g := promoted(t, spec4())
