@@ -49,7 +49,8 @@
 //	exclusive     no exclusive step is begun while another host has it, up, half up or being
 //	              brought up. With safety = fence: never, whatever happens, as long as a fence
 //	              that says "off" means it and a human's word is true. With none: not while
-//	              all adverts are heard and the peer lets go within release_timeout.
+//	              all adverts are heard and the peer lets go within release_timeout, which it does
+//	              not if it has left the election in maintenance.
 //	fencing       in a peaceful history nobody is fenced who lives and holds nothing (30 s after
 //	              its start).
 //	steps         start in order and stop in reverse; nothing is moved in maintenance; nothing is

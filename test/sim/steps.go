@@ -284,6 +284,7 @@ var inPeace = []vrrp.Cause{vrrp.CauseShutdown, vrrp.CauseYielded, vrrp.CauseNobo
 
 // left judges an Active that has left by what it held when it said so.
 func (o *observer) parted(p *life, s *seen, t *daemon.Transition) {
+	o.abandoned(p, t)
 	c := serviceFor(p.Config, t.Router)
 	if o.lan.Now()-max(p.reloaded, p.Host.Resumed) < time.Second {
 		return // what it follows may have changed
@@ -298,6 +299,22 @@ func (o *observer) parted(p *life, s *seen, t *daemon.Transition) {
 	for _, cause := range inPeace {
 		if t.Cause == cause.String() && s.goodbye > 0 {
 			o.lan.Violate("steps", "%s (%s) left for %s, and had %v when it said so", h.Name, t.Router, t.Cause, s.held)
+		}
+	}
+}
+
+// abandoned: in maintenance the election goes on and steps are not touched. Whoever leaves
+// the election then has said goodbye, and does not let go: what it has up is not waited for.
+func (o *observer) abandoned(p *life, t *daemon.Transition) {
+	if t.From != active || t.To != initialize {
+		return
+	}
+	h := o.lan.hosts[p.Host.ID]
+	for i := range p.Config.Services { // a reload may have put another router in the place of this one
+		c := &p.Config.Services[i]
+		follows := slices.ContainsFunc(c.Follows, func(r string) bool { s := p.seen[r]; return r != t.Router && s != nil && s.state == active })
+		if name := c.Ladder.Name; !follows && h.order(daemon.OrderMaintenance, name) != nil && o.anything(p, c) {
+			o.late[name] = true
 		}
 	}
 }
