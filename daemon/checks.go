@@ -142,12 +142,14 @@ func (l *Loop) dependencies(r *router) []checks.Dependency {
 	if r.group == nil {
 		return r.cfg.Depends
 	}
-	var all []checks.Dependency
-	for _, m := range r.group.members {
-		for _, d := range m.cfg.Depends {
-			if !slices.ContainsFunc(all, func(o checks.Dependency) bool { return o.Equal(&d) }) {
-				all = append(all, d)
-			}
+	return union(r.group.depends, r.cfg.Depends) // in the middle of a reload it may be none of it any more
+}
+
+// union appends what a list does not have yet.
+func union(all, more []checks.Dependency) []checks.Dependency {
+	for i := range more {
+		if !slices.ContainsFunc(all, func(o checks.Dependency) bool { return o.Equal(&more[i]) }) {
+			all = append(slices.Clip(all), more[i])
 		}
 	}
 	return all

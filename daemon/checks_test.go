@@ -195,6 +195,49 @@ func TestCheckInSyncGroup(t *testing.T) {
 	}
 }
 
+// So are those of a member that still waits for its predecessor to leave, and when it
+// has come: the others stay at one priority with it.
+func TestCheckOfARenamedMember(t *testing.T) {
+	member := func(name string, vrid, last byte) daemon.RouterConfig {
+		return web(named(name, vrid, last), func(c *daemon.RouterConfig) { c.Group, c.Spec.Grouped = "g", true })
+	}
+	a, b, c := member("a", 1, 11), member("b", 2, 12), member("c", 1, 11)
+	depends(checks.Weigh, -30, "tcp.web")(&a)
+	c.Depends = a.Depends
+	with := func(routers ...daemon.RouterConfig) *daemon.Config {
+		cfg := config(routers...)
+		cfg.Groups = []daemon.GroupConfig{{Name: "g", Members: []string{routers[0].Name, routers[1].Name}}}
+		cfg.Checks = []checks.Spec{site("tcp.web")}
+		return cfg
+	}
+	g := &rig{t: t, now: epoch}
+	g.loop = daemon.New(with(a, b), g.ports())
+	g.turn()
+	g.results(checks.Passed)
+	g.active()
+	g.ail(checks.Failed)
+	priority := func(when string) {
+		t.Helper()
+		for _, r := range g.status("").Routers {
+			if r.EffectivePriority != 70 {
+				t.Errorf("%s: %s has priority %d", when, r.Name, r.EffectivePriority)
+			}
+		}
+	}
+	priority("before")
+	g.wait(2 * s)
+	g.post(daemon.Reload{Config: with(b, c), Reply: make(chan daemon.Plan, 1)})
+	priority("while it waits")
+	for range 50 {
+		g.wait(100 * ms)
+		g.apply()
+	}
+	if len(g.status("c").Routers) != 1 {
+		t.Fatal("it still waits")
+	}
+	priority("when it has come")
+}
+
 // A reload that touches a check keeps its verdict, and no advert tells of it;
 // results of a removed one find nobody.
 func TestReloadKeepsVerdicts(t *testing.T) {

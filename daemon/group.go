@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/backbeat-ha/backbeat/checks"
 	"github.com/backbeat-ha/backbeat/vrrp"
 )
 
@@ -23,6 +24,9 @@ type group struct {
 	cfg     GroupConfig
 	members []*router // running and not leaving
 	open    bool      // in Loop.undecided
+	// depends are the dependencies of all configured members, also of one that still
+	// waits for its predecessor.
+	depends []checks.Dependency
 
 	promoted  time.Duration // when it became Active last
 	swings    int
@@ -47,8 +51,13 @@ func (l *Loop) regroup() {
 		if g == nil {
 			g = &group{promoted: -groupCalm}
 		}
-		g.cfg, g.members = c, g.members[:0]
+		g.cfg, g.members, g.depends = c, g.members[:0], nil
 		l.groups[c.Name] = g
+	}
+	for i := range l.cfg.Routers {
+		if c := &l.cfg.Routers[i]; l.groups[c.Group] != nil {
+			l.groups[c.Group].depends = union(l.groups[c.Group].depends, c.Depends)
+		}
 	}
 	for _, r := range l.routers {
 		r.group = nil
