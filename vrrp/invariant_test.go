@@ -118,6 +118,9 @@ func (l *laws) bound(now time.Duration, ev vrrp.Event, after *vrrp.View) {
 	case l.yieldUntil == 0 || l.asking && !after.Asking && !l.successor:
 		l.yieldUntil, l.asking = now+10*s, false // the longest wait
 	}
+	if _, ok := ev.(vrrp.StepAside); ok && after.Yielding && l.asking && !l.successor {
+		l.yieldUntil = max(l.yieldUntil, now+10*s) // moved while it asks, which is waited for anew
+	}
 	if e, ok := ev.(*vrrp.Received); ok && l.yieldUntil != 0 && !l.successor && e.Advert.Priority != 0 && e.Src != after.Source {
 		l.yieldUntil, l.successor = now+20*ms, true // the linger, once
 	}
