@@ -42,6 +42,12 @@ func (g *group) changed(l *Loop) {
 	}
 }
 
+// serves reports whether a member is Active. Who comes then must not wait for long: the
+// group would be Active by half, and nobody could take the other half over.
+func (g *group) serves() bool {
+	return g != nil && slices.ContainsFunc(g.members, func(m *router) bool { return m.fsm.State() == vrrp.Active })
+}
+
 // regroup ties the running routers as the configuration says.
 func (l *Loop) regroup() {
 	old := l.groups

@@ -362,7 +362,8 @@ func (l *Loop) stateFor(r *router) vrrp.LinkState {
 	if why := r.service.unable(r.fsm.State()); why != "" && st.Fault == vrrp.FaultNone {
 		return vrrp.LinkState{Fault: vrrp.FaultService, Detail: why, Source: st.Source}
 	}
-	if r.service != nil && !r.service.face.known && r.fsm.State() == vrrp.Initialize && st.Fault == vrrp.FaultNone {
+	if r.service != nil && !r.service.face.known && r.fsm.State() == vrrp.Initialize && st.Fault == vrrp.FaultNone &&
+		!(r.service.face.bottom && r.service.ladder.Looked() && r.group.serves()) {
 		return vrrp.LinkState{Fault: vrrp.FaultPending, Detail: "service group " + r.service.cfg.Ladder.Name}
 	}
 	return st
