@@ -28,6 +28,8 @@ const (
 	perLink = 250
 	// scalePriority is the Active's. Its way back is 3 T and 0.22 T of skew.
 	scalePriority = 200
+	// newPatience is how long a router that a reload adds is waited for.
+	newPatience = 30 * time.Second
 	// returnPatience is how long the return after a link cut is waited for.
 	returnPatience = 60 * time.Second
 )
@@ -258,10 +260,10 @@ func (c *crowd) steady(ctx context.Context, window time.Duration) error {
 		}
 		return fmt.Sprintf("%.0f", float64(f[i].rss-c.one[i].rss)/float64(c.spec.routers-1))
 	}
-	c.print("steady", "window_s=%.0f cpu_active=%.4f cpu_backup=%.4f us_per_advert=%.1f,%.1f sent_percent=%.2f worst_gap_t=%.2f false_takeovers=%d rss_mib=%s pss_mib=%s bytes_per_router=%s,%s",
+	c.print("steady", "window_s=%.0f cpu_active=%.4f cpu_backup=%.4f us_per_advert=%.1f,%.1f sent_percent=%.2f worst_gap_t=%.2f false_takeovers=%d rss_mib=%s pss_mib=%s bytes_per_router=%s,%s machine_stall_ms=%s",
 		span.Seconds(), share(0), share(1), 1e6*share(0)*span.Seconds()/max(1, float64(sent)), 1e6*share(1)*span.Seconds()/max(1, float64(sent)),
 		100*float64(sent)/ideal, float64(worst)/float64(c.spec.interval), len(false2),
-		mebi(f[0].rss, f[1].rss), mebi(f[0].pss, f[1].pss), each(0), each(1))
+		mebi(f[0].rss, f[1].rss), mebi(f[0].pss, f[1].pss), each(0), each(1), millis(c.lab.Stall(began)))
 	return nil
 }
 
@@ -298,11 +300,11 @@ func (c *crowd) reloads(ctx context.Context) error {
 		adi := down(c.spec.interval, scalePriority)
 		fresh := "-"
 		if added > 0 {
-			first, err := c.newRouter(ctx, at)
-			if err != nil {
-				return err
+			if first, err := c.newRouter(ctx, at); err == nil {
+				fresh = millis(first - at - adi)
+			} else {
+				fresh = ">" + millis(newPatience) // one that does not manage is measured all the same
 			}
-			fresh = millis(first - at - adi)
 		}
 		if err := sleep(ctx, 3*time.Second+2*c.spec.interval); err != nil {
 			return err
@@ -312,15 +314,15 @@ func (c *crowd) reloads(ctx context.Context) error {
 		for _, s := range c.tap.Since(at, 2) {
 			others[seat{s.Link, s.VRID}] = true
 		}
-		c.print("reload", "added=%d worst_gap_t=%.2f false_takeovers=%d new_one_active_beyond_down_interval_ms=%s", added,
-			float64(worst)/float64(c.spec.interval), len(others), fresh)
+		c.print("reload", "added=%d worst_gap_t=%.2f false_takeovers=%d new_one_active_beyond_down_interval_ms=%s machine_stall_ms=%s", added,
+			float64(worst)/float64(c.spec.interval), len(others), fresh, millis(c.lab.Stall(at)))
 	}
 	return nil
 }
 
 // newRouter waits for the router that a reload added.
 func (c *crowd) newRouter(ctx context.Context, at time.Duration) (time.Duration, error) {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, newPatience)
 	defer cancel()
 	var first time.Duration
 	err := lab.Until(ctx, "the router that the reload added", func() bool {
