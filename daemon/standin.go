@@ -11,8 +11,8 @@ import (
 type StandIn struct {
 	// Until is when it stops by itself (CLOCK_BOOTTIME).
 	Until time.Duration
-	// Over ends it. Called once, by the loop, when all adverts it said have been
-	// sent by this one; it must not wait.
+	// Over ends it. Called once, by the loop, when all adverts it said have been sent
+	// by this one, or a goodbye has; it must not wait.
 	Over func()
 }
 

@@ -32,8 +32,10 @@ func (t *tool) runVerb() *cobra.Command {
 CAP_NET_ADMIN.
 
 Signals: HUP reads the configuration anew; TERM and INT step aside without losing
-a packet and leave, and leave at once when they come again; USR2 leaves everything as
-it is to the next daemon (systemctl restart, when the unit sends it).`,
+a packet and leave, and leave at once when they come again; USR2 lets the installed
+program take over from this process, which nobody notices. A TERM that is part of
+systemctl restart is recognised and leaves everything to the next process in the
+same way.`,
 		Args: none,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if o.control == "" {

@@ -172,5 +172,6 @@ func (s *service) stoodIn(inherited bool) *daemon.StandIn {
 		end()
 		return nil
 	}
-	return &daemon.StandIn{Until: in.Until, Over: end}
+	// Files are not the loop's business.
+	return &daemon.StandIn{Until: in.Until, Over: func() { go end() }}
 }
